@@ -1,0 +1,5 @@
+//! The `meshfs` command.
+
+fn main() -> std::process::ExitCode {
+    meshfs::cli::main()
+}

@@ -1,0 +1,14 @@
+//! Pure values: ids, paths, trees, commits, and what can be computed from them alone. No I/O, no bytes.
+
+pub mod address;
+pub mod commit;
+pub mod content;
+pub mod diff;
+pub mod entry;
+pub mod id;
+pub mod log;
+pub mod merge;
+pub mod path;
+pub mod source;
+pub mod time;
+pub mod tree;

@@ -1,0 +1,140 @@
+//! Paths inside a tree: raw bytes, as the kernel has them.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+/// Longest name of one directory entry, in bytes (POSIX `NAME_MAX` on Linux).
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// The directory of control files at a branch's root; no stored entry may have this name.
+pub const CONTROL_DIR: &[u8] = b".meshfs";
+
+/// Why a name cannot stand in a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    #[error("a name is empty")]
+    Empty,
+    #[error("a name is longer than 255 bytes")]
+    TooLong,
+    #[error("a name contains `/` or NUL")]
+    Separator,
+    #[error("`.`, `..` and `.meshfs` are reserved names")]
+    Reserved,
+}
+
+/// Is `name` one that a tree entry may have?
+pub fn check_name(name: &[u8]) -> Result<(), NameError> {
+    match name {
+        [] => Err(NameError::Empty),
+        _ if name.len() > NAME_BYTES_MAX => Err(NameError::TooLong),
+        b"." | b".." | CONTROL_DIR => Err(NameError::Reserved),
+        _ if name.contains(&b'/') || name.contains(&0) => Err(NameError::Separator),
+        _ => Ok(()),
+    }
+}
+
+/// A path from the root of a tree: valid names joined with `/`; the root itself is the empty path.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct TreePath(Vec<u8>);
+
+impl TreePath {
+    pub fn root() -> TreePath {
+        TreePath::default()
+    }
+
+    /// Reads a path as written by a person or another program: empty components and `.` are dropped.
+    pub fn parse(text: &[u8]) -> Result<TreePath, NameError> {
+        let mut path = TreePath::root();
+        for name in text.split(|&b| b == b'/').filter(|name| !name.is_empty() && *name != b".") {
+            check_name(name)?;
+            path = path.join(name);
+        }
+        Ok(path)
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// This path with one more name. The name must be valid (see [`check_name`]).
+    #[must_use]
+    pub fn join(&self, name: &[u8]) -> TreePath {
+        debug_assert!(check_name(name).is_ok());
+        let mut bytes = Vec::with_capacity(self.0.len() + 1 + name.len());
+        bytes.extend_from_slice(&self.0);
+        if !bytes.is_empty() {
+            bytes.push(b'/');
+        }
+        bytes.extend_from_slice(name);
+        TreePath(bytes)
+    }
+
+    /// This path below `base`.
+    #[must_use]
+    pub fn under(&self, base: &TreePath) -> TreePath {
+        match (base.is_root(), self.is_root()) {
+            (true, _) => self.clone(),
+            (_, true) => base.clone(),
+            _ => TreePath([&base.0[..], b"/", &self.0[..]].concat()),
+        }
+    }
+
+    pub fn names(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
+        self.0.split(|&b| b == b'/').filter(|name| !name.is_empty())
+    }
+
+    /// The directory that holds this path, and its name there; none for the root.
+    pub fn split_last(&self) -> Option<(TreePath, &[u8])> {
+        if self.is_root() {
+            return None;
+        }
+        match self.0.iter().rposition(|&b| b == b'/') {
+            Some(at) => Some((TreePath(self.0[..at].to_vec()), &self.0[at + 1..])),
+            None => Some((TreePath::root(), &self.0)),
+        }
+    }
+
+    pub fn name(&self) -> Option<&[u8]> {
+        self.names().next_back()
+    }
+
+    /// What is left of this path below `ancestor`; the root path when they are equal, none when it is not below it.
+    pub fn strip_prefix(&self, ancestor: &TreePath) -> Option<TreePath> {
+        if ancestor.is_root() {
+            return Some(self.clone());
+        }
+        let rest = self.0.strip_prefix(&ancestor.0[..])?;
+        match rest.split_first() {
+            None => Some(TreePath::root()),
+            Some((b'/', rest)) => Some(TreePath(rest.to_vec())),
+            Some(_) => None,
+        }
+    }
+
+    pub fn starts_with(&self, ancestor: &TreePath) -> bool {
+        self.strip_prefix(ancestor).is_some()
+    }
+}
+
+impl Borrow<[u8]> for TreePath {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Display for TreePath {
+    /// For people: bytes that are not UTF-8 show as replacement characters.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+impl fmt::Debug for TreePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(&self.0))
+    }
+}

@@ -1,0 +1,159 @@
+//! Trees: directories as prolly-split sequences of entries, each node named by its id.
+
+use std::sync::Arc;
+
+use super::entry::Entry;
+use super::id::{Location, NodeId, RootId};
+
+/// Sums over everything below a node, so that `du` and progress need no walk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Counts {
+    /// Entries of every kind at any depth.
+    pub entries: u64,
+    /// Regular files at any depth.
+    pub files: u64,
+    /// Bytes of these files.
+    pub bytes: u64,
+}
+
+impl std::ops::Add for Counts {
+    type Output = Counts;
+    fn add(self, other: Counts) -> Counts {
+        Counts {
+            entries: self.entries + other.entries,
+            files: self.files + other.files,
+            bytes: self.bytes + other.bytes,
+        }
+    }
+}
+
+impl std::iter::Sum for Counts {
+    fn sum<I: Iterator<Item = Counts>>(iter: I) -> Counts {
+        iter.fold(Counts::default(), std::ops::Add::add)
+    }
+}
+
+/// Where a node is to be had.
+#[derive(Clone, Debug)]
+pub enum NodeBody {
+    /// In a pack.
+    Stored(Location),
+    /// Here: inlined in its parent, or made in this process and not yet stored.
+    Here(Arc<Node>),
+}
+
+/// Content of a directory.
+#[derive(Clone, Debug)]
+pub struct DirContent {
+    pub id: NodeId,
+    /// Below the directory, itself not counted.
+    pub counts: Counts,
+    pub body: NodeBody,
+}
+
+impl PartialEq for DirContent {
+    /// Equal trees: locations are hints and do not count.
+    fn eq(&self, other: &DirContent) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for DirContent {}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedEntry {
+    pub name: Vec<u8>,
+    pub entry: Entry,
+}
+
+/// A child of an inner node.
+#[derive(Clone, Debug)]
+pub struct Child {
+    /// The greatest name below this child.
+    pub last_name: Vec<u8>,
+    pub id: NodeId,
+    pub counts: Counts,
+    pub body: NodeBody,
+}
+
+/// One node of a directory.
+#[derive(Clone, Debug)]
+pub enum Node {
+    /// Entries sorted by name (byte order), no name twice.
+    Leaf(Vec<NamedEntry>),
+    /// Children in name order; `level` is 1 above leaves.
+    Inner { level: u8, children: Vec<Child> },
+}
+
+impl Node {
+    pub fn empty() -> Node {
+        Node::Leaf(Vec::new())
+    }
+}
+
+/// Where a name would be below a node.
+#[derive(Debug)]
+pub enum Step<'a> {
+    Found(&'a Entry),
+    Absent,
+    /// Look on in this child.
+    Descend(&'a Child),
+}
+
+impl Node {
+    /// One step of looking `name` up.
+    pub fn step(&self, name: &[u8]) -> Step<'_> {
+        match self {
+            Node::Leaf(entries) => match entries.binary_search_by(|e| e.name.as_slice().cmp(name)) {
+                Ok(at) => Step::Found(&entries[at].entry),
+                Err(_) => Step::Absent,
+            },
+            Node::Inner { children, .. } => {
+                let at = children.partition_point(|child| child.last_name.as_slice() < name);
+                children.get(at).map_or(Step::Absent, Step::Descend)
+            }
+        }
+    }
+}
+
+/// A set of names of one file: sorted paths, at least two.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LinkGroup(pub Vec<super::path::TreePath>);
+
+/// One node of the hard-link table, a split sequence of groups sorted by their first path.
+#[derive(Clone, Debug)]
+pub enum LinkNode {
+    Leaf(Vec<LinkGroup>),
+    Inner { level: u8, children: Vec<LinkChild> },
+}
+
+#[derive(Clone, Debug)]
+pub struct LinkChild {
+    /// First path of the last group below this child.
+    pub last_key: Vec<u8>,
+    pub id: NodeId,
+    pub body: LinkBody,
+}
+
+#[derive(Clone, Debug)]
+pub enum LinkBody {
+    Stored(Location),
+    Here(Arc<LinkNode>),
+}
+
+/// The top node of a snapshot's hard-link table.
+#[derive(Clone, Debug)]
+pub struct LinkTable {
+    pub id: NodeId,
+    pub body: LinkBody,
+}
+
+/// A snapshot of a whole domain: its root directory, and which of its names are one file.
+#[derive(Clone, Debug)]
+pub struct Root {
+    pub id: RootId,
+    /// A directory's entry without a name.
+    pub entry: Entry,
+    /// None when no file has two names.
+    pub links: Option<LinkTable>,
+}
