@@ -4,6 +4,7 @@ pub mod address;
 pub mod commit;
 pub mod content;
 pub mod diff;
+pub mod edit;
 pub mod entry;
 pub mod id;
 pub mod log;
