@@ -21,3 +21,10 @@ pub enum Edit {
     Put(Entry),
     Dir(DirEdit),
 }
+
+impl DirEdit {
+    /// An edit that changes nothing yet of `directory`.
+    pub fn of(directory: &Entry) -> DirEdit {
+        DirEdit { from: Some(directory.clone()), meta: directory.meta.clone(), names: BTreeMap::new() }
+    }
+}
