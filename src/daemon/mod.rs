@@ -1,1 +1,7 @@
-//! (being written)
+//! The process around a mount, and everything that a command needs to find it, talk to it, or do without it.
+
+pub mod config;
+pub mod failure;
+pub mod mounts;
+pub mod store_name;
+pub mod wire;

@@ -10,6 +10,7 @@ pub mod id;
 pub mod log;
 pub mod merge;
 pub mod path;
+pub mod quote;
 pub mod source;
 pub mod time;
 pub mod tree;

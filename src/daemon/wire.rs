@@ -1,0 +1,29 @@
+//! Bytes in JSON: text where they are UTF-8, base64 where not.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// `bytes` as base64.
+pub fn base64(bytes: &[u8]) -> String {
+    STANDARD.encode(bytes)
+}
+
+/// For `#[serde(with)]`: a path as one JSON value of the control socket.
+pub mod path {
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::model::path::TreePath;
+
+    pub fn serialize<S: Serializer>(path: &TreePath, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::base64(path.as_bytes()))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TreePath, D::Error> {
+        let bytes = super::decode(&String::deserialize(deserializer)?).map_err(de::Error::custom)?;
+        TreePath::parse(&bytes).map_err(de::Error::custom)
+    }
+}
+
+fn decode(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
+    STANDARD.decode(text)
+}
