@@ -1,1 +1,13 @@
-//! (being written)
+//! Where bytes live: one trait over S3, GCS, Azure, a local folder and memory, and what we put around each of them.
+
+pub mod backend;
+pub mod count;
+pub mod error;
+pub mod settings;
+pub mod store;
+pub mod url;
+
+pub use backend::open;
+pub use error::{CreateError, StoreError};
+pub use settings::StoreSettings;
+pub use store::{Listed, Object, Store, Upload};

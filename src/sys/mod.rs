@@ -1,2 +1,35 @@
-//! (being written)
+//! The machine: clock, randomness, disk, locks, processes and spawning. Everything above asks here, so that a test can hand in a
+//! clock and a seed and replay a run.
+
+pub mod clock;
+pub mod disk;
+pub mod lock;
 pub mod process;
+pub mod random;
+pub mod sparse;
+pub mod task;
+
+use std::sync::Arc;
+
+use clock::{Clock, SystemClock};
+use random::{OsRandom, Random};
+
+/// The sources of time and chance that one process, or one simulated machine, lives on.
+#[derive(Clone, Debug)]
+pub struct Sys {
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+}
+
+impl Sys {
+    /// The machine's own clock and randomness.
+    pub fn real() -> Sys {
+        Sys { clock: Arc::new(SystemClock::new()), random: Arc::new(OsRandom) }
+    }
+
+    /// A clock that moves only when told or slept on, starting at `now`, and numbers that follow from `seed`.
+    pub fn simulated(now: i64, seed: u64) -> (Sys, Arc<clock::SteppedClock>) {
+        let clock = Arc::new(clock::SteppedClock::new(now));
+        (Sys { clock: clock.clone(), random: Arc::new(random::SeededRandom::new(seed)) }, clock)
+    }
+}
