@@ -22,6 +22,16 @@ pub struct RefName {
     pub name: String,
 }
 
+impl RefName {
+    pub fn branch(name: &str) -> RefName {
+        RefName { kind: RefKind::Branch, name: name.to_owned() }
+    }
+
+    pub fn tag(name: &str) -> RefName {
+        RefName { kind: RefKind::Tag, name: name.to_owned() }
+    }
+}
+
 /// A ref's identity is its name and the entry that created it: a branch deleted and made again is another branch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RefIdentity {

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod disk;
 pub mod lock;
+pub mod mark;
 pub mod process;
 pub mod random;
 pub mod sparse;

@@ -1,0 +1,5 @@
+//! (being written)
+
+/// Reads nodes and contents of one domain.
+#[derive(Debug)]
+pub struct Objects {}
