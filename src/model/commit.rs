@@ -38,6 +38,8 @@ pub struct Commit {
     pub first_seq: u64,
     /// Bloom filter of the paths changed against the first parent, and their ancestors; at most 2 KiB.
     pub changed_paths: PathFilter,
+    /// Fields of the stored record that this version does not know; not hashed.
+    pub extra: serde_json::Map<String, serde_json::Value>,
 }
 
 /// A set of paths that may say yes wrongly and never no wrongly.

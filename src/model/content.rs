@@ -11,6 +11,33 @@ pub const SEGMENT_BYTES: u64 = 64 << 20;
 /// A page of a higher level lists at most this many pages, so each level-1 page covers 64 GiB.
 pub const PAGES_IN_PAGE_MAX: usize = 1024;
 
+/// How a mesh cuts files into chunks. Recorded when the mesh is made and never changed: content ids depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Constants {
+    /// No cut nearer than this to the one before, in bytes.
+    pub chunk_min: u32,
+    /// Expected length of a chunk, in bytes.
+    pub chunk_target: u32,
+    /// Longest chunk, and longest file that is not cut, in bytes.
+    pub chunk_max: u32,
+    /// Runs of zeros at least this long are holes, in bytes.
+    pub hole_min: u32,
+    /// A cut is forced at each multiple of this offset; [`SEGMENT_BYTES`] in every mesh.
+    pub segment: u64,
+}
+
+impl Default for Constants {
+    fn default() -> Constants {
+        Constants {
+            chunk_min: 32 << 10,
+            chunk_target: 128 << 10,
+            chunk_max: 512 << 10,
+            hole_min: 64 << 10,
+            segment: SEGMENT_BYTES,
+        }
+    }
+}
+
 /// A stretch of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Item {

@@ -3,7 +3,7 @@
 use super::content::{ExternalContent, FileContent};
 use super::id::{ChunkId, ContentId, Location, NodeId};
 use super::time::Time;
-use super::tree::DirContent;
+use super::tree::{Counts, DirContent};
 
 /// Kind of a filesystem object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,9 +72,12 @@ pub enum Content {
     BlockDevice {
         rdev: u64,
     },
-    /// Canonical and stored bytes of a content kind this version does not know, kept so that it can be written back.
+    /// A regular file whose content kind this version does not know: its canonical bytes and its places are kept, so
+    /// that the entry can be written back as it was.
     Unknown {
         kind: u8,
+        /// Length in bytes.
+        size: u64,
         canonical: Vec<u8>,
         stored: Vec<u8>,
     },
@@ -96,7 +99,7 @@ pub enum ContentKey {
     Socket,
     CharDevice(u64),
     BlockDevice(u64),
-    Unknown(u8, Vec<u8>),
+    Unknown(u8, u64, Vec<u8>),
 }
 
 impl Entry {
@@ -118,6 +121,7 @@ impl Entry {
         match &self.content {
             Content::File(file) => file.size,
             Content::External(external) => external.size,
+            Content::Unknown { size, .. } => *size,
             Content::Symlink(target) => target.len() as u64,
             _ => 0,
         }
@@ -133,7 +137,19 @@ impl Entry {
             Content::Socket => ContentKey::Socket,
             Content::CharDevice { rdev } => ContentKey::CharDevice(*rdev),
             Content::BlockDevice { rdev } => ContentKey::BlockDevice(*rdev),
-            Content::Unknown { kind, canonical, .. } => ContentKey::Unknown(*kind, canonical.clone()),
+            Content::Unknown { kind, size, canonical, .. } => ContentKey::Unknown(*kind, *size, canonical.clone()),
+        }
+    }
+
+    /// What this entry adds to the counts of the directory that holds it: itself, and all below it.
+    pub fn counts(&self) -> Counts {
+        let itself = Counts { entries: 1, ..Counts::default() };
+        match &self.content {
+            Content::Dir(dir) => itself + dir.counts,
+            Content::File(_) | Content::External(_) | Content::Unknown { .. } => {
+                itself + Counts { entries: 0, files: 1, bytes: self.size() }
+            }
+            _ => itself,
         }
     }
 

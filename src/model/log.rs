@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::id::{CommitId, Location, Nonce, Uid};
+use super::content::Constants;
+use super::id::{ChunkId, CommitId, Location, Nonce, Uid};
 use super::time::Time;
 
 /// What a ref is for.
@@ -101,8 +102,8 @@ pub enum TableRef {
     /// The whole table is in the earlier entry `seq`; `since` holds every ref changed after it, up to and including
     /// this entry; none is a deleted ref.
     At { seq: u64, since: BTreeMap<RefName, Option<RefState>> },
-    /// The whole table is too large for the entry and lies in a pack.
-    Packed { location: Location },
+    /// The whole table is too large for the entry and lies in a pack, as a chunk.
+    Packed { id: ChunkId, location: Location },
 }
 
 /// One entry of a domain's log.
@@ -120,6 +121,8 @@ pub struct Entry {
     pub table: TableRef,
     /// Features that a reader, and a writer, must know to go on.
     pub features: Features,
+    /// Fields of the stored entry that this version does not know.
+    pub extra: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Names of features that a mesh or domain needs.
@@ -141,4 +144,59 @@ pub struct DomainInfo {
     pub store: Option<String>,
     /// Entry of the mesh log that created it.
     pub created_seq: u64,
+}
+
+/// What a change of the mesh log does to its domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DomainOperation {
+    Create,
+    Update,
+    Delete,
+}
+
+/// One domain changed by one entry of the mesh log.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct DomainChange {
+    pub operation: DomainOperation,
+    /// The domain after the change; before it, for a deletion.
+    pub domain: DomainInfo,
+    /// Entry that changed the domain before this one; none for a creation.
+    pub previous_seq: Option<u64>,
+}
+
+/// The domains of a mesh by name.
+pub type DomainTable = BTreeMap<String, DomainInfo>;
+
+/// Where the whole table of domains stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DomainTableRef {
+    Here(DomainTable),
+    /// In the earlier entry `seq`; `since` holds every domain changed after it, up to and including this entry; none
+    /// is a deleted one.
+    At {
+        seq: u64,
+        since: BTreeMap<String, Option<DomainInfo>>,
+    },
+}
+
+/// One entry of the mesh log. Each carries what a newcomer must know, so that the newest alone is enough.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeshEntry {
+    pub seq: u64,
+    pub nonce: Nonce,
+    /// The mesh, made with its first entry.
+    pub uid: Uid,
+    /// The mesh's chunking constants, the same in every entry.
+    pub constants: Constants,
+    pub actor: String,
+    pub host: String,
+    /// Never earlier than the entry's before.
+    pub time: Time,
+    /// Empty in the no-op that settles an attempt given up.
+    pub changes: Vec<DomainChange>,
+    pub table: DomainTableRef,
+    pub features: Features,
+    /// Fields of the stored entry that this version does not know.
+    pub extra: serde_json::Map<String, serde_json::Value>,
 }

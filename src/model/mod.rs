@@ -6,6 +6,7 @@ pub mod content;
 pub mod diff;
 pub mod edit;
 pub mod entry;
+pub mod gc;
 pub mod id;
 pub mod log;
 pub mod merge;

@@ -18,11 +18,12 @@ pub struct Counts {
 
 impl std::ops::Add for Counts {
     type Output = Counts;
+    /// Saturates: a sum that passes 2^64 can only come from a writer that lied, and must not end the reader.
     fn add(self, other: Counts) -> Counts {
         Counts {
-            entries: self.entries + other.entries,
-            files: self.files + other.files,
-            bytes: self.bytes + other.bytes,
+            entries: self.entries.saturating_add(other.entries),
+            files: self.files.saturating_add(other.files),
+            bytes: self.bytes.saturating_add(other.bytes),
         }
     }
 }
@@ -89,6 +90,30 @@ impl Node {
     pub fn empty() -> Node {
         Node::Leaf(Vec::new())
     }
+
+    /// 0 for a leaf.
+    pub fn level(&self) -> u8 {
+        match self {
+            Node::Leaf(_) => 0,
+            Node::Inner { level, .. } => *level,
+        }
+    }
+
+    /// Sums over everything below.
+    pub fn counts(&self) -> Counts {
+        match self {
+            Node::Leaf(entries) => entries.iter().map(|e| e.entry.counts()).sum(),
+            Node::Inner { children, .. } => children.iter().map(|child| child.counts).sum(),
+        }
+    }
+
+    /// The greatest name below; none when empty.
+    pub fn last_name(&self) -> Option<&[u8]> {
+        match self {
+            Node::Leaf(entries) => entries.last().map(|e| e.name.as_slice()),
+            Node::Inner { children, .. } => children.last().map(|child| child.last_name.as_slice()),
+        }
+    }
 }
 
 /// Where a name would be below a node.
@@ -117,6 +142,8 @@ impl Node {
 }
 
 /// A set of names of one file: sorted paths, at least two.
+///
+/// A large group stands in the table as several adjacent ones with the same first path (see `format::link`).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkGroup(pub Vec<super::path::TreePath>);
 
@@ -129,7 +156,7 @@ pub enum LinkNode {
 
 #[derive(Clone, Debug)]
 pub struct LinkChild {
-    /// First path of the last group below this child.
+    /// Key of the last group below this child: its first path, NUL, its second path.
     pub last_key: Vec<u8>,
     pub id: NodeId,
     pub body: LinkBody,
