@@ -1,1 +1,15 @@
-//! (being written)
+#![doc = include_str!("README.md")]
+
+pub mod chunk;
+pub mod content;
+pub mod error;
+pub mod filter;
+pub mod gc;
+pub mod limits;
+pub mod link;
+pub mod log;
+pub mod node;
+pub mod pack;
+pub mod record;
+pub mod relocation;
+pub mod split;
