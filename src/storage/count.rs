@@ -1,6 +1,7 @@
 //! Counting: every request that reaches the store below, by verb, and the bytes that went either way.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::error::{CreateError, StoreError};
-use super::store::{Listed, Object, Store, Upload};
+use super::store::{Listed, Object, Store, Upload, Version};
 use crate::telemetry::counters::{Counters, Verb};
 
 /// Counts requests to `inner`. A part of an upload is one request, as its start and its end are.
@@ -40,6 +41,12 @@ impl Store for CountingStore {
             self.counters.sent(Verb::Get, 0);
         }
         self.inner.get_range(key, range).inspect(|got| self.received(got.as_ref().map(Bytes::len))).boxed()
+    }
+
+    fn get_range_versioned(&self, key: &str, range: Range<u64>) -> BoxFuture<'_, Result<(Bytes, Version), StoreError>> {
+        self.counters.sent(Verb::Get, 0);
+        let got = self.inner.get_range_versioned(key, range);
+        got.inspect(|got| self.received(got.as_ref().map(|(bytes, _)| bytes.len()))).boxed()
     }
 
     fn size(&self, key: &str) -> BoxFuture<'_, Result<u64, StoreError>> {
@@ -83,6 +90,10 @@ impl Store for CountingStore {
 
     fn is_local(&self) -> bool {
         self.inner.is_local()
+    }
+
+    fn local_path(&self, key: &str) -> Option<PathBuf> {
+        self.inner.local_path(key)
     }
 
     fn settle(&self, key: &str) -> BoxFuture<'_, Result<(), StoreError>> {

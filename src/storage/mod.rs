@@ -10,4 +10,4 @@ pub mod url;
 pub use backend::open;
 pub use error::{CreateError, StoreError};
 pub use settings::StoreSettings;
-pub use store::{Listed, Object, Store, Upload};
+pub use store::{Listed, Object, Store, Upload, Version};

@@ -1,6 +1,7 @@
 //! The trait and its contract.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -13,6 +14,15 @@ pub struct Object {
     pub bytes: Bytes,
     /// When the store says it was written, in nanoseconds since the epoch.
     pub modified: Option<i64>,
+}
+
+/// Which version of an object an answer is from, as far as the store tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    pub etag: Option<String>,
+    pub version: Option<String>,
+    /// Length of the whole object in bytes.
+    pub size: u64,
 }
 
 /// One line of a listing.
@@ -41,6 +51,9 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// A range of an object: shorter where the range passes the end, empty when it lies past it.
     fn get_range(&self, key: &str, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, StoreError>>;
 
+    /// [`get_range`](Store::get_range) of an object that others may overwrite, and which version the bytes are from.
+    fn get_range_versioned(&self, key: &str, range: Range<u64>) -> BoxFuture<'_, Result<(Bytes, Version), StoreError>>;
+
     /// An object's length in bytes.
     fn size(&self, key: &str) -> BoxFuture<'_, Result<u64, StoreError>>;
 
@@ -67,6 +80,9 @@ pub trait Store: std::fmt::Debug + Send + Sync {
 
     /// Whether objects are files of this machine, so that a local copy would gain nothing.
     fn is_local(&self) -> bool;
+
+    /// The file that an object is, or would be; none unless objects are files of this machine.
+    fn local_path(&self, key: &str) -> Option<PathBuf>;
 
     /// Makes sure that what was read under `key` survives power loss. A local store's `create` gives a file its name
     /// before it syncs it, so what another process created may be seen before it is durable: an entry read back counts

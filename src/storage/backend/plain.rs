@@ -16,7 +16,7 @@ use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
 use parking_lot::Mutex;
 
 use super::super::error::{CreateError, StoreError};
-use super::super::store::{Listed, Object, Store, Upload};
+use super::super::store::{Listed, Object, Store, Upload, Version};
 use super::parts::SequentialUpload;
 use crate::sys::{disk, task};
 
@@ -164,6 +164,26 @@ impl Store for PlainStore {
         async move { if range.is_empty() { Ok(Bytes::new()) } else { self.range(&key, range).await } }.boxed()
     }
 
+    fn get_range_versioned(&self, key: &str, range: Range<u64>) -> BoxFuture<'_, Result<(Bytes, Version), StoreError>> {
+        let key = key.to_owned();
+        async move {
+            let location = self.location(&key)?;
+            let read = async {
+                let found = self.inner.head(&location).await?;
+                let version = Version { etag: found.e_tag.clone(), version: found.version, size: found.size };
+                let range = range.start..range.end.min(found.size);
+                if range.is_empty() {
+                    return Ok((Bytes::new(), version));
+                }
+                // Together with the lookup's tag: an object replaced in between fails the condition.
+                let options = GetOptions::default().with_range(Some(range)).with_if_match(found.e_tag);
+                Ok((self.inner.get_opts(&location, options).await?.bytes().await?, version))
+            };
+            read.await.map_err(|error| self.error("reading", &key, &error))
+        }
+        .boxed()
+    }
+
     fn size(&self, key: &str) -> BoxFuture<'_, Result<u64, StoreError>> {
         let key = key.to_owned();
         async move {
@@ -257,6 +277,10 @@ impl Store for PlainStore {
 
     fn is_local(&self) -> bool {
         self.root.is_some()
+    }
+
+    fn local_path(&self, key: &str) -> Option<PathBuf> {
+        Some(self.root.as_ref()?.join(self.location(key).ok()?.as_ref()))
     }
 
     fn settle(&self, key: &str) -> BoxFuture<'_, Result<(), StoreError>> {
