@@ -182,6 +182,7 @@ impl Head {
             changes,
             table: TableRef::At { seq: self.table_seq, since: BTreeMap::new() },
             features: self.features.clone(),
+            extra: serde_json::Map::new(),
         };
         let mut refs = self.state.refs.clone();
         let mut since = self.since.clone();
