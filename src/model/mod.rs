@@ -12,6 +12,7 @@ pub mod log;
 pub mod merge;
 pub mod path;
 pub mod quote;
+pub mod report;
 pub mod source;
 pub mod time;
 pub mod tree;
