@@ -1,0 +1,28 @@
+//! Mountpoints whose daemon died: every access answers `Transport endpoint is not connected`.
+
+use std::io;
+use std::path::Path;
+
+use super::unmount;
+
+/// Dead mounts can lie on top of each other when mounting was tried again; more than this are not ours to clear.
+const DEPTH_MAX: usize = 16;
+
+/// Is the mount at `dir` one whose daemon is gone?
+pub fn is_dead(dir: &Path) -> bool {
+    matches!(std::fs::symlink_metadata(dir), Err(error) if error.kind() == io::ErrorKind::NotConnected)
+}
+
+/// Detaches dead mounts from `dir`. True when there was one; a live mount is left alone.
+pub fn clear(dir: &Path) -> io::Result<bool> {
+    let mut cleared = false;
+    for _ in 0..DEPTH_MAX {
+        if !is_dead(dir) {
+            break;
+        }
+        tracing::info!("{} is a dead mount: detaching it", dir.display());
+        unmount::detach(dir)?;
+        cleared = true;
+    }
+    Ok(cleared)
+}
