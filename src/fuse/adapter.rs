@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::SystemTime;
 
 use fuser::{
-    BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, ForgetOne, INodeNo, InitFlags, KernelConfig, LockOwner,
-    OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty,
-    ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, INodeNo, InitFlags, KernelConfig, LockOwner, OpenFlags,
+    RenameFlags, ReplyAttr, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
+    ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 
 use super::later::{Operation, Server};
@@ -78,7 +78,7 @@ impl Adapter {
     fn list<R: Listing>(&self, request: &Request, name: &'static str, handle: u64, offset: u64, plus: bool, reply: R) {
         let operation = operation(name, request);
         let mut reply = reply;
-        let mut attempt = move |vfs: &crate::vfs::Vfs, reply: &mut R| {
+        let attempt = move |vfs: &crate::vfs::Vfs, reply: &mut R| {
             vfs.read_dir(handle, offset, plus, &mut |item| reply.take(item))
         };
         match attempt(self.server.vfs(), &mut reply) {
@@ -143,12 +143,6 @@ impl Filesystem for Adapter {
         self.server.vfs().forget(ino.0, count);
     }
 
-    fn batch_forget(&self, _request: &Request, nodes: &[ForgetOne]) {
-        for node in nodes {
-            self.server.vfs().forget(node.nodeid().0, node.nlookup());
-        }
-    }
-
     fn getattr(&self, request: &Request, ino: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
         serve!(self, request, reply, "stat", [], |vfs, caller| vfs.attr(caller, ino.0));
     }
@@ -171,7 +165,8 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let changes = SetAttr { mode: mode.map(|mode| (mode & 0o7777) as u16), uid, gid, size, mtime: mtime.map(new_time) };
+        let changes =
+            SetAttr { mode: mode.map(|mode| (mode & 0o7777) as u16), uid, gid, size, mtime: mtime.map(new_time) };
         let handle = handle.map(|handle| handle.0);
         serve!(self, request, reply, "set attributes", [], |vfs, caller| vfs.set_attr(caller, ino.0, handle, &changes));
     }
@@ -214,14 +209,7 @@ impl Filesystem for Adapter {
         serve!(self, request, reply, "rmdir", [name], |vfs, caller| vfs.rmdir(caller, parent.0, name));
     }
 
-    fn symlink(
-        &self,
-        request: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        target: &std::path::Path,
-        reply: ReplyEntry,
-    ) {
+    fn symlink(&self, request: &Request, parent: INodeNo, name: &OsStr, target: &std::path::Path, reply: ReplyEntry) {
         let (name, target) = (name.as_bytes(), target.as_os_str().as_bytes());
         serve!(self, request, reply, "symlink", [name, target], |vfs, caller| {
             vfs.make(caller, parent.0, name, NewNode::Symlink(target), 0o777)
@@ -401,15 +389,7 @@ impl Filesystem for Adapter {
         });
     }
 
-    fn lseek(
-        &self,
-        request: &Request,
-        _ino: INodeNo,
-        handle: FileHandle,
-        offset: i64,
-        whence: i32,
-        reply: ReplyLseek,
-    ) {
+    fn lseek(&self, request: &Request, _ino: INodeNo, handle: FileHandle, offset: i64, whence: i32, reply: ReplyLseek) {
         serve!(self, request, reply, "lseek", [], |vfs, caller| vfs.seek(caller, handle.0, offset, whence));
     }
 

@@ -10,9 +10,7 @@ use fuser::{
     ReplyXattr,
 };
 
-use crate::vfs::node::{
-    Created, DirItem, FileKind, Lookup, NodeAttr, NodeEntry, Opened, Serving, StatFs, XattrAnswer,
-};
+use crate::vfs::node::{Created, DirItem, FileKind, Lookup, NodeAttr, NodeEntry, Opened, Serving, StatFs, XattrAnswer};
 
 /// Numbers of nodes are never used again, so one generation serves all.
 const GENERATION: Generation = Generation(0);

@@ -49,7 +49,9 @@ pub enum MountError {
     NotEmpty(PathBuf),
     #[error("{0} has a FUSE filesystem mounted on it already: `meshfs umount` it, or name another folder")]
     Mounted(PathBuf),
-    #[error("{dir} is a dead mount and cannot be detached ({source}): `fusermount3 -uz {dir}` as the user who mounted it")]
+    #[error(
+        "{dir} is a dead mount and cannot be detached ({source}): `fusermount3 -uz {dir}` as the user who mounted it"
+    )]
     Dead { dir: PathBuf, source: io::Error },
     /// The device for FUSE cannot be opened.
     #[error("/dev/fuse: {0}. Ordinary users need it readable and writable: `sudo chmod 666 /dev/fuse`")]
@@ -137,7 +139,8 @@ pub fn mount(vfs: Arc<Vfs>, dir: &Path, options: &MountOptions) -> Result<Sessio
 fn config(options: &MountOptions) -> Config {
     let is_root = effective_uid() == 0;
     // The helper takes `,` for the end of an option.
-    let source = if is_root { options.source.clone() } else { options.source.replace('\\', "\\\\").replace(',', "\\,") };
+    let source =
+        if is_root { options.source.clone() } else { options.source.replace('\\', "\\\\").replace(',', "\\,") };
     let mut config = Config::default();
     config.mount_options = vec![
         MountOption::FSName(source),

@@ -4,6 +4,7 @@
 pub mod errno;
 pub mod error;
 pub mod node;
+mod operations;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,9 +12,6 @@ use std::time::Duration;
 
 use crate::repo::mesh::Mesh;
 use crate::sys::Sys;
-use crate::workspace::Workspace;
-
-use error::VfsError;
 
 /// What a mount shows, to whom, and where its state lies.
 #[derive(Clone, Debug)]
@@ -52,11 +50,6 @@ impl Vfs {
 
     pub fn runtime(&self) -> &tokio::runtime::Handle {
         &self.runtime
-    }
-
-    /// The workspace of a branch, opened when it is not yet: for the verbs of the control socket.
-    pub async fn workspace(&self, _domain: &str, _branch: &str) -> Result<Arc<Workspace>, VfsError> {
-        todo!()
     }
 
     /// Ends following and lets the workspaces finish what they do.

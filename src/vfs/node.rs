@@ -170,3 +170,7 @@ pub trait KernelCache: std::fmt::Debug + Send + Sync {
     /// Queues `outdated`, and tells `done` once the kernel has forgotten it all, also what was queued before.
     fn forget(&self, outdated: Vec<Outdated>, done: tokio::sync::oneshot::Sender<()>);
 }
+
+/// Something to fetch with [`super::Vfs::fetch`] before a call can succeed.
+#[derive(Clone, Debug)]
+pub enum Miss {}
