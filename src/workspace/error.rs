@@ -1,0 +1,85 @@
+//! What can go wrong in a working tree, named by what a caller can do about it.
+
+use std::sync::Arc;
+
+use crate::model::content::FileContent;
+use crate::model::id::NodeId;
+use crate::model::path::NameError;
+use crate::model::tree::NodeBody;
+use crate::overlay::error::OverlayError;
+use crate::repo::error::RepoError;
+use crate::repo::objects::ahead::ReadAhead;
+
+/// What an operation needs that is not in memory or in the cache. Nothing was changed: fetch it (see
+/// [`super::Workspace::fetch`]), then call again.
+#[derive(Clone, Debug)]
+pub enum Miss {
+    /// Nodes of directories.
+    Nodes(Vec<(NodeId, NodeBody)>),
+    /// A range of a file's bytes.
+    Content { content: Arc<FileContent>, offset: u64, len: u64, ahead: Option<Arc<ReadAhead>> },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    /// Fetch it and call again; never shown to a person.
+    #[error("something is not at hand yet")]
+    Miss(Miss),
+    #[error("no such file or directory")]
+    NotFound,
+    #[error("it exists already")]
+    Exists,
+    #[error("not a directory")]
+    NotDirectory,
+    #[error("is a directory")]
+    IsDirectory,
+    #[error("the directory is not empty")]
+    NotEmpty,
+    /// The call makes no sense for this object, whoever calls.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// The call is never allowed on this object, whoever calls.
+    #[error("{0}")]
+    NotPermitted(&'static str),
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// No such mode or flag here.
+    #[error("{0} is not offered")]
+    Unsupported(&'static str),
+    /// The state folder's disk is full, or a bound of the format is reached.
+    #[error("no space is left: {0}")]
+    NoSpace(String),
+    #[error("no such extended attribute")]
+    NoAttribute,
+    /// Offsets end at 2^63.
+    #[error("a file cannot be that large")]
+    TooLarge,
+    /// No data or hole after that offset.
+    #[error("the offset is beyond the end of the file")]
+    BeyondEnd,
+    /// The inode number stands for nothing any more.
+    #[error("the file is gone: it was replaced or deleted, and nobody has it open")]
+    Stale,
+    /// Somebody uses it.
+    #[error("{0}")]
+    Busy(String),
+    #[error(transparent)]
+    Repo(#[from] RepoError),
+    #[error(transparent)]
+    Overlay(OverlayError),
+}
+
+impl From<Miss> for WorkspaceError {
+    fn from(miss: Miss) -> Self {
+        WorkspaceError::Miss(miss)
+    }
+}
+
+impl From<OverlayError> for WorkspaceError {
+    fn from(error: OverlayError) -> Self {
+        match error {
+            OverlayError::NoSpace { .. } => WorkspaceError::NoSpace(error.to_string()),
+            error => WorkspaceError::Overlay(error),
+        }
+    }
+}
