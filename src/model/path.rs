@@ -98,6 +98,13 @@ impl TreePath {
         }
     }
 
+    /// The first name of this path, and the path below it; none for the root.
+    pub fn split_first(&self) -> Option<(&[u8], TreePath)> {
+        let first = self.names().next()?;
+        let rest = self.0.get(first.len() + 1..).unwrap_or_default();
+        Some((first, TreePath(rest.to_vec())))
+    }
+
     pub fn name(&self) -> Option<&[u8]> {
         self.names().next_back()
     }
@@ -113,6 +120,11 @@ impl TreePath {
             Some((b'/', rest)) => Some(TreePath(rest.to_vec())),
             Some(_) => None,
         }
+    }
+
+    /// The order of a walk: a directory, what is in it, its next sibling; names in byte order.
+    pub fn tree_order(&self, other: &TreePath) -> std::cmp::Ordering {
+        self.names().cmp(other.names())
     }
 
     pub fn starts_with(&self, ancestor: &TreePath) -> bool {

@@ -3,8 +3,10 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use super::entry::Entry;
 use super::id::NodeId;
-use super::tree::{LinkBody, LinkNode, Node, NodeBody};
+use super::path::TreePath;
+use super::tree::{DirContent, LinkBody, LinkGroup, LinkNode, LinkTable, Node, NodeBody, Step};
 
 /// Gives nodes of trees. Many calls may be under way at once: the implementation coalesces and bounds them.
 pub trait NodeSource: Send + Sync {
@@ -19,4 +21,45 @@ pub trait NodeSource: Send + Sync {
         id: &NodeId,
         body: &LinkBody,
     ) -> impl Future<Output = Result<Arc<LinkNode>, Self::Error>> + Send;
+}
+
+/// The entry `name` of a directory.
+pub async fn find<S: NodeSource>(source: &S, dir: &DirContent, name: &[u8]) -> Result<Option<Entry>, S::Error> {
+    let mut node = source.node(&dir.id, &dir.body).await?;
+    loop {
+        let next = match node.step(name) {
+            Step::Found(entry) => return Ok(Some(entry.clone())),
+            Step::Absent => return Ok(None),
+            Step::Descend(child) => source.node(&child.id, &child.body).await?,
+        };
+        node = next;
+    }
+}
+
+/// The entry at `path` below `top`; `top` itself for the root path.
+pub async fn lookup<S: NodeSource>(source: &S, top: &Entry, path: &TreePath) -> Result<Option<Entry>, S::Error> {
+    let mut entry = top.clone();
+    for name in path.names() {
+        let Some(dir) = entry.as_dir() else { return Ok(None) };
+        match find(source, dir, name).await? {
+            Some(found) => entry = found,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(entry))
+}
+
+/// All hard-link groups of a snapshot, sorted.
+pub async fn read_links<S: NodeSource>(source: &S, table: Option<&LinkTable>) -> Result<Vec<LinkGroup>, S::Error> {
+    let mut groups = Vec::new();
+    let mut ahead: Vec<(NodeId, LinkBody)> = table.map(|table| (table.id, table.body.clone())).into_iter().collect();
+    while let Some((id, body)) = ahead.pop() {
+        match &*source.link_node(&id, &body).await? {
+            LinkNode::Leaf(some) => groups.extend(some.iter().cloned()),
+            LinkNode::Inner { children, .. } => {
+                ahead.extend(children.iter().rev().map(|child| (child.id, child.body.clone())));
+            }
+        }
+    }
+    Ok(groups)
 }

@@ -59,7 +59,7 @@ pub(super) async fn diff<S: NodeSource>(
     }
     pairing.pair_files();
     let mut told = pairing.told;
-    told.sort_by(|a, b| tree_order(a.path(), b.path()).then_with(|| is_addition(a).cmp(&is_addition(b))));
+    told.sort_by(|a, b| a.path().tree_order(b.path()).then_with(|| is_addition(a).cmp(&is_addition(b))));
     let _ = told.into_iter().try_for_each(visit);
     Ok(())
 }
@@ -67,11 +67,6 @@ pub(super) async fn diff<S: NodeSource>(
 /// A deletion stands before an addition at the same path.
 fn is_addition(change: &Change) -> bool {
     !matches!(change, Change::Deleted { .. })
-}
-
-/// A directory, then what is in it, then its next sibling.
-pub(super) fn tree_order(a: &TreePath, b: &TreePath) -> std::cmp::Ordering {
-    a.names().cmp(b.names())
 }
 
 #[derive(Default)]

@@ -1,0 +1,118 @@
+//! Decisions of a merge: what the table, earlier resolutions and the strategy make of a disagreement.
+
+use super::table::{conflict_kind, merge_entry, merge_meta, same_meta};
+use super::{Conflict, ConflictKind, MergeOptions, Side};
+use crate::model::entry::{Entry, Kind, Meta};
+use crate::model::path::TreePath;
+
+/// One path on three sides.
+#[derive(Clone, Copy)]
+pub(super) struct Sides<'a> {
+    pub base: Option<&'a Entry>,
+    pub ours: Option<&'a Entry>,
+    pub theirs: Option<&'a Entry>,
+}
+
+pub(super) struct Decisions<'a> {
+    options: &'a MergeOptions,
+    pub conflicts: Vec<Conflict>,
+    pub blended: Vec<(TreePath, Entry)>,
+}
+
+impl Decisions<'_> {
+    pub fn new(options: &MergeOptions) -> Decisions<'_> {
+        Decisions { options, conflicts: Vec::new(), blended: Vec::new() }
+    }
+
+    /// May a decision differ between names of one file?
+    pub fn are_by_path(&self) -> bool {
+        !self.options.resolutions.is_empty() || !self.options.strategy_paths.is_empty()
+    }
+
+    /// The side to take on a path where the two disagree; none, and the conflict noted, when nobody decided.
+    pub fn disagree(&mut self, path: &TreePath, sides: Sides<'_>) -> Option<Side> {
+        self.decide(path, sides, conflict_kind(sides.base, sides.ours, sides.theirs), same_entries)
+    }
+
+    /// The same for paths whose being one file is in question.
+    pub fn disagree_on_links(&mut self, path: &TreePath, sides: Sides<'_>) -> Option<Side> {
+        self.decide(path, sides, ConflictKind::Links, same_entries)
+    }
+
+    fn decide(
+        &mut self,
+        path: &TreePath,
+        sides: Sides<'_>,
+        kind: ConflictKind,
+        same: fn(Option<&Entry>, Option<&Entry>) -> bool,
+    ) -> Option<Side> {
+        if let Some(resolution) = self.options.resolutions.get(path)
+            && same(resolution.theirs.as_ref(), sides.theirs)
+        {
+            return Some(resolution.side);
+        }
+        let paths = &self.options.strategy_paths;
+        if self.options.strategy.is_some() && (paths.is_empty() || paths.iter().any(|top| path.starts_with(top))) {
+            return self.options.strategy;
+        }
+        let owned = |entry: Option<&Entry>| entry.cloned();
+        self.conflicts.push(Conflict {
+            path: path.clone(),
+            kind,
+            base: owned(sides.base),
+            ours: owned(sides.ours),
+            theirs: owned(sides.theirs),
+        });
+        None
+    }
+
+    /// The merged entry of a path that is no directory on either side.
+    pub fn entry(&mut self, path: &TreePath, base: Option<&Entry>, ours: &Entry, theirs: &Entry) -> Entry {
+        let Some(merged) = merge_entry(base, ours, theirs) else {
+            let sides = Sides { base, ours: Some(ours), theirs: Some(theirs) };
+            let side = self.disagree(path, sides).unwrap_or(Side::Theirs);
+            return side.of(ours, theirs).clone();
+        };
+        self.note_blended(path, &merged, ours, theirs);
+        merged
+    }
+
+    fn note_blended(&mut self, path: &TreePath, merged: &Entry, ours: &Entry, theirs: &Entry) {
+        if !merged.same(ours) && !merged.same(theirs) {
+            self.blended.push((path.clone(), merged.clone()));
+        }
+    }
+
+    /// Mode, owner, extended attributes and time of a directory that both sides have.
+    pub fn directory_meta(&mut self, path: &TreePath, base: Option<&Entry>, ours: &Entry, theirs: &Entry) -> Meta {
+        let base = base.filter(|base| base.kind() == Kind::Dir);
+        let Some(meta) = merge_meta(base.map(|base| &base.meta), &ours.meta, &theirs.meta) else {
+            let sides = Sides { base, ours: Some(ours), theirs: Some(theirs) };
+            return self.directory_itself(path, sides).unwrap_or(Side::Theirs).of(ours, theirs).meta.clone();
+        };
+        let as_if_equal_inside = Entry { meta: meta.clone(), content: ours.content.clone() };
+        let theirs = Entry { meta: theirs.meta.clone(), content: ours.content.clone() };
+        self.note_blended(path, &as_if_equal_inside, ours, &theirs);
+        meta
+    }
+
+    /// The side to take on a directory's own mode, owner and extended attributes, or on its being there at all.
+    /// What changes inside it does not make an earlier resolution void.
+    pub fn directory_itself(&mut self, path: &TreePath, sides: Sides<'_>) -> Option<Side> {
+        self.decide(path, sides, conflict_kind(sides.base, sides.ours, sides.theirs), same_directories)
+    }
+}
+
+fn same_entries(a: Option<&Entry>, b: Option<&Entry>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.same_but_times(b),
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
+fn same_directories(a: Option<&Entry>, b: Option<&Entry>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.kind() == b.kind() && same_meta(&a.meta, &b.meta),
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
