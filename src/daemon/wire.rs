@@ -1,4 +1,4 @@
-//! Bytes in JSON: text where they are UTF-8, base64 where not.
+//! Paths, which are bytes, as values of JSON.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,4 +26,27 @@ pub mod path {
 
 fn decode(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
     STANDARD.decode(text)
+}
+
+/// For `#[serde(with)]`: a list of paths.
+pub mod paths {
+    use serde::ser::SerializeSeq;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use crate::model::path::TreePath;
+
+    pub fn serialize<S: Serializer>(paths: &[TreePath], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(paths.len()))?;
+        paths.iter().try_for_each(|path| list.serialize_element(&super::base64(path.as_bytes())))?;
+        list.end()
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<TreePath>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        let path = |text: String| {
+            let bytes = super::decode(&text).map_err(de::Error::custom)?;
+            TreePath::parse(&bytes).map_err(de::Error::custom)
+        };
+        texts.into_iter().map(path).collect()
+    }
 }

@@ -1,0 +1,159 @@
+//! What goes over the control socket: one JSON object a line, a question and its answer in turn.
+//!
+//! A request is performed by [`crate::daemon::verbs`] in whichever process holds the state folder, so the types here
+//! are also how a command without a daemon says what it wants.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::daemon::failure::Failure;
+use crate::daemon::wire;
+use crate::model::id::CommitId;
+use crate::model::merge::Side;
+use crate::model::path::TreePath;
+use crate::model::report::{ChangeReport, CommitReport};
+
+/// Both ends must speak the same version: they are one program, restarted at different times.
+pub const VERSION: u32 = 1;
+
+/// Longest line, in bytes: a status of a few hundred thousand changed paths.
+pub const LINE_BYTES_MAX: usize = 256 << 20;
+
+/// A branch, the default one of its domain when none is named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BranchName {
+    pub domain: String,
+    pub branch: Option<String>,
+}
+
+/// A commit: a revision of a domain; the head of its default branch when none is named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitName {
+    pub domain: String,
+    /// As written after `@`.
+    pub revision: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case")]
+pub enum Request {
+    /// Is anybody there?
+    Ping,
+    /// Unmount and end.
+    Unmount {
+        /// Also when files are in use.
+        lazy: bool,
+    },
+    CreateDomain {
+        name: String,
+        owner: Option<String>,
+        description: Option<String>,
+    },
+    DeleteDomain {
+        name: String,
+    },
+    CreateBranch {
+        domain: String,
+        name: String,
+        /// The head of the default branch when none.
+        from: Option<CommitName>,
+    },
+    DeleteBranch {
+        domain: String,
+        name: String,
+    },
+    CreateTag {
+        domain: String,
+        name: String,
+        target: CommitName,
+    },
+    DeleteTag {
+        domain: String,
+        name: String,
+    },
+    /// What is staged.
+    Status {
+        branch: BranchName,
+    },
+    Commit {
+        branch: BranchName,
+        message: String,
+        metadata: BTreeMap<String, String>,
+        author: String,
+    },
+    Refresh {
+        branch: BranchName,
+        strategy: Option<Side>,
+        #[serde(with = "wire::paths")]
+        paths: Vec<TreePath>,
+    },
+    Discard {
+        branch: BranchName,
+        #[serde(with = "wire::path")]
+        path: TreePath,
+    },
+    Restore {
+        source: CommitName,
+        #[serde(with = "wire::path")]
+        source_path: TreePath,
+        into: BranchName,
+        #[serde(with = "wire::path")]
+        into_path: TreePath,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Reply {
+    Done,
+    /// Of Ping and Unmount: who answers.
+    Daemon { pid: u32 },
+    Status(StatusReport),
+    /// None: there was nothing to commit.
+    Committed { commit: Option<CommitReport> },
+    Refreshed { base: CommitId, moved: bool },
+}
+
+/// A workspace: the branch, the commit it is on, what is staged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusReport {
+    pub domain: String,
+    pub branch: String,
+    pub base: CommitId,
+    pub changes: Vec<ChangeReport>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Question {
+    pub version: u32,
+    pub request: Request,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Answer {
+    pub version: u32,
+    pub result: Result<Reply, Failure>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_any_bytes_cross_the_socket() {
+        let path = TreePath::parse(b"a\xff/\n").unwrap();
+        let branch = BranchName { domain: "sales".to_owned(), branch: None };
+        let request = Request::Refresh { branch, strategy: Some(Side::Ours), paths: vec![path] };
+        let line = serde_json::to_string(&request).unwrap();
+        assert!(!line.contains('\n'));
+        assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), request);
+    }
+
+    #[test]
+    fn a_failure_crosses_the_socket_whole() {
+        let answer = Answer { version: VERSION, result: Err(Failure::usage("what").hint("next")) };
+        let line = serde_json::to_string(&answer).unwrap();
+        assert_eq!(serde_json::from_str::<Answer>(&line).unwrap().result, answer.result);
+    }
+}
