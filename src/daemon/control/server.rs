@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -14,9 +15,13 @@ use tokio::sync::Semaphore;
 use super::protocol::{Answer, LINE_BYTES_MAX, Question, Reply, Request, VERSION};
 use crate::daemon::failure::Failure;
 use crate::daemon::instance::SOCKET_FILE;
+use crate::sys::Sys;
 
 /// Requests under way at once; more wait.
-const REQUESTS_MAX: usize = 64;
+const REQUESTS_MAX: u32 = 64;
+
+/// After a connection could not be taken (out of descriptors), so that those in use can end.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Performs requests.
 pub trait Handler: Send + Sync + 'static {
@@ -34,49 +39,70 @@ pub fn listen(folder: &Path) -> io::Result<UnixListener> {
     UnixListener::bind(PathBuf::from(format!("/proc/self/fd/{}/{SOCKET_FILE}", held.as_raw_fd())))
 }
 
-/// Answers until dropped. A request that was read is performed to its end, whether or not its sender waits.
-pub async fn serve(listener: UnixListener, handler: Arc<dyn Handler>) {
-    let room = Arc::new(Semaphore::new(REQUESTS_MAX));
-    loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let handler = handler.clone();
-                tokio::spawn(async move {
-                    if let Err(error) = converse(stream, &*handler).await {
-                        tracing::debug!(%error, "a control connection ended early");
-                    }
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the control socket refuses a connection");
-                // Out of descriptors: let those in use end.
-                tokio::task::yield_now().await;
+/// Answers connections.
+#[derive(Clone)]
+pub struct Server {
+    handler: Arc<dyn Handler>,
+    sys: Sys,
+    /// One permit for each request under way.
+    room: Arc<Semaphore>,
+}
+
+impl Server {
+    pub fn new(handler: Arc<dyn Handler>, sys: Sys) -> Server {
+        Server { handler, sys, room: Arc::new(Semaphore::new(REQUESTS_MAX as usize)) }
+    }
+
+    /// Answers until dropped. A request that was read is performed to its end, whether or not its sender waits.
+    pub async fn serve(&self, listener: UnixListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    let server = self.clone();
+                    tokio::spawn(async move {
+                        if let Err(error) = server.converse(stream).await {
+                            tracing::debug!(%error, "a control connection ended early");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the control socket could not take a connection");
+                    self.sys.clock.sleep(ACCEPT_RETRY).await;
+                }
             }
         }
     }
-}
 
-async fn converse(stream: UnixStream, handler: &dyn Handler) -> io::Result<()> {
-    let (reader, mut writer) = stream.into_split();
-    let mut reader = BufReader::new(reader);
-    loop {
-        let mut line = Vec::new();
-        let read = (&mut reader).take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut line).await?;
-        if read == 0 {
-            return Ok(());
+    /// Waits until no request is under way.
+    pub async fn drained(&self) {
+        // The semaphore is never closed.
+        let _ = self.room.acquire_many(REQUESTS_MAX).await;
+    }
+
+    async fn converse(&self, stream: UnixStream) -> io::Result<()> {
+        let (reader, mut writer) = stream.into_split();
+        let mut reader = BufReader::new(reader);
+        loop {
+            let mut line = Vec::new();
+            let read = (&mut reader).take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut line).await?;
+            if read == 0 {
+                return Ok(());
+            }
+            let _under_way = self.room.acquire().await.map_err(io::Error::other)?;
+            let mut answer = serde_json::to_vec(&Answer { version: VERSION, result: self.answer(&line).await })?;
+            answer.push(b'\n');
+            writer.write_all(&answer).await?;
         }
-        let result = match serde_json::from_slice::<Question>(&line) {
-            Ok(question) if question.version == VERSION => handler.handle(question.request).await,
+    }
+
+    async fn answer(&self, line: &[u8]) -> Result<Reply, Failure> {
+        match serde_json::from_slice::<Question>(line) {
+            Ok(question) if question.version == VERSION => self.handler.handle(question.request).await,
             Ok(question) => Err(other_version(question.version)),
             Err(error) => Err(Failure::failed("the daemon does not understand this request")
                 .because(&error)
                 .hint("it runs another version of meshfs: `meshfs umount` and `meshfs mount` start this one")),
-        };
-        let mut answer = serde_json::to_vec(&Answer { version: VERSION, result })?;
-        answer.push(b'\n');
-        writer.write_all(&answer).await?;
+        }
     }
 }
 

@@ -1,0 +1,88 @@
+//! Errors of the layers below, as a person is told them.
+
+use super::failure::{Class, Failure};
+use crate::fuse::session::MountError;
+use crate::model::address::AddressError;
+use crate::repo::error::RepoError;
+use crate::storage::StoreError;
+use crate::workspace::WorkspaceError;
+
+impl From<RepoError> for Failure {
+    fn from(error: RepoError) -> Failure {
+        match error {
+            RepoError::NoMesh { store } => Failure::failed(format!("there is no mesh at {store}"))
+                .hint("`meshfs init` makes one there; --store or MESHFS_STORE names another store"),
+            RepoError::MeshExists { store, uid } => Failure::failed(format!("there is a mesh at {store} already"))
+                .hint(format!("its id is {uid}; `meshfs domain list` shows what is in it")),
+            RepoError::NoDomain(name) => Failure::failed(format!("there is no domain `{name}`"))
+                .hint(format!("`meshfs domain list` shows them, `meshfs domain create {name}` makes it")),
+            RepoError::DomainExists(name) => Failure::failed(format!("there is a domain `{name}` already"))
+                .hint(format!("`meshfs domain show {name}` describes it")),
+            RepoError::NoBranch { domain, branch } => {
+                Failure::failed(format!("domain `{domain}` has no branch `{branch}`")).hint(format!(
+                    "`meshfs branch list {domain}` shows them, `meshfs branch create {domain}/{branch}` makes it"
+                ))
+            }
+            RepoError::NoTag { domain, tag } => Failure::failed(format!("domain `{domain}` has no tag `{tag}`"))
+                .hint(format!("`meshfs tag list {domain}` shows them")),
+            RepoError::NoRevision { domain, revision, reason } => {
+                Failure { causes: vec![reason], ..Failure::failed(format!("domain `{domain}` has no `@{revision}`")) }
+                    .hint(format!("`meshfs log {domain}`, `meshfs tag list {domain}` and `meshfs branch list {domain}` show what there is"))
+            }
+            RepoError::OutcomeUnknown { log, seq, reason } => Failure {
+                causes: vec![reason],
+                ..Failure::unknown(format!("whether entry {seq} of the log of {log} landed is not known yet"))
+            }
+            .hint("nothing is lost; it is settled when the store answers: try the same command, or `meshfs status`, again"),
+            RepoError::Expired { what } => Failure::failed(format!("{what} has expired: nothing leads to it any more"))
+                .hint("what is to be kept needs a tag: `meshfs tag create`"),
+            RepoError::Moved { what, now } => Failure::failed(format!("{what} changed meanwhile: {now}"))
+                .hint("look again, then decide: nothing was changed"),
+            RepoError::Name(error) => error.into(),
+            RepoError::Store(error) => error.into(),
+            error @ RepoError::Conflict { .. } => Failure::conflict(error.to_string(), Vec::new()),
+            error => plain(Class::Failed, &error),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        let failure = plain(Class::Failed, &error);
+        match error {
+            StoreError::Url { .. } => Failure { class: Class::Usage, ..failure },
+            StoreError::Unavailable { .. } => failure.hint("is the network up? `meshfs doctor` checks the store"),
+            _ => failure,
+        }
+    }
+}
+
+impl From<AddressError> for Failure {
+    fn from(error: AddressError) -> Failure {
+        plain(Class::Usage, &error)
+    }
+}
+
+impl From<WorkspaceError> for Failure {
+    fn from(error: WorkspaceError) -> Failure {
+        match error {
+            WorkspaceError::Repo(error) => error.into(),
+            error => plain(Class::Failed, &error),
+        }
+    }
+}
+
+impl From<MountError> for Failure {
+    fn from(error: MountError) -> Failure {
+        plain(Class::Failed, &error)
+    }
+}
+
+/// The error's own words, and what lies below it.
+fn plain(class: Class, error: &dyn std::error::Error) -> Failure {
+    let failure = Failure { class, ..Failure::failed(error.to_string()) };
+    match error.source() {
+        Some(source) => failure.because(source),
+        None => failure,
+    }
+}

@@ -1,0 +1,171 @@
+//! What changes refs and workspaces: one function for each verb, performed by whichever process holds the state folder.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+
+use super::closest::closest;
+use super::control::protocol::{BranchName, CommitName, Reply, Request};
+use super::failure::Failure;
+use crate::model::address::{Revision, check_label, looks_like_commit_id};
+use crate::model::id::CommitId;
+use crate::model::log::RefKind;
+use crate::repo::domain::Domain;
+use crate::repo::error::RepoError;
+use crate::repo::mesh::{Mesh, NewDomain};
+use crate::workspace::Workspace;
+
+/// The process that a verb runs in.
+pub trait Host: Send + Sync {
+    fn mesh(&self) -> &Mesh;
+
+    /// The workspace of a branch, opened when it is not yet.
+    fn workspace<'a>(&'a self, domain: &'a Domain, branch: &'a str) -> BoxFuture<'a, Result<Arc<Workspace>, Failure>>;
+}
+
+/// Performs what concerns the mesh; [`Request::Ping`] and [`Request::Unmount`] concern a daemon.
+pub async fn perform(host: &dyn Host, request: Request) -> Result<Reply, Failure> {
+    match request {
+        Request::Ping | Request::Unmount { .. } => Err(Failure::failed("no daemon has this mesh mounted")),
+        Request::CreateDomain { name, owner, description } => {
+            check_label(&name)?;
+            host.mesh().create_domain(NewDomain { name, owner, description }).await?;
+            Ok(Reply::Done)
+        }
+        Request::DeleteDomain { name } => delete_domain(host, &name).await,
+        Request::CreateBranch { domain, name, from } => create_branch(host, &domain, &name, from).await,
+        Request::DeleteBranch { domain, name } => delete_branch(host, &domain, &name).await,
+        Request::CreateTag { domain, name, target } => create_tag(host, &domain, &name, target).await,
+        Request::DeleteTag { domain, name } => {
+            let domain = open_domain(host.mesh(), &domain).await?;
+            domain.poll().await?;
+            domain.delete_tag(&name).await.map_err(|error| in_domain(&domain, error))?;
+            Ok(Reply::Done)
+        }
+    }
+}
+
+/// The domain `name`; an unknown one comes with the name that was probably meant.
+pub async fn open_domain(mesh: &Mesh, name: &str) -> Result<Domain, Failure> {
+    check_label(name)?;
+    mesh.domain(name).await.map_err(|error| match &error {
+        RepoError::NoDomain(_) => {
+            let known = mesh.known_domains();
+            let meant = closest(name, known.iter().map(|domain| domain.name.as_str()));
+            let failure = Failure::from(error);
+            match meant {
+                Some(meant) => failure.hint(format!("did you mean `{meant}`? `meshfs domain list` shows all")),
+                None => failure,
+            }
+        }
+        _ => error.into(),
+    })
+}
+
+/// The name of a branch: the given one, or the default one of its domain.
+pub fn branch_or_default(domain: &Domain, branch: Option<String>) -> String {
+    branch.unwrap_or_else(|| domain.info().default_branch.clone())
+}
+
+/// The commit that a name means now.
+pub async fn resolve(domain: &Domain, revision: Option<&str>) -> Result<CommitId, Failure> {
+    let revision: Revision = match revision {
+        Some(revision) => revision.parse()?,
+        None => Revision::of_label(&domain.info().default_branch),
+    };
+    domain.resolve(&revision).await.map_err(|error| in_domain(domain, error))
+}
+
+/// Adds what was probably meant to an error about a branch, tag or revision that is not there.
+pub fn in_domain(domain: &Domain, error: RepoError) -> Failure {
+    let written = match &error {
+        RepoError::NoBranch { branch, .. } => branch.clone(),
+        RepoError::NoTag { tag, .. } => tag.clone(),
+        RepoError::NoRevision { revision, .. } => revision.clone(),
+        _ => return error.into(),
+    };
+    let state = domain.state();
+    let kinds: &[RefKind] = match &error {
+        RepoError::NoBranch { .. } => &[RefKind::Branch],
+        RepoError::NoTag { .. } => &[RefKind::Tag],
+        _ => &[RefKind::Branch, RefKind::Tag],
+    };
+    let names = state.refs.refs.keys().filter(|name| kinds.contains(&name.kind)).map(|name| name.name.as_str());
+    let meant = closest(&written, names);
+    let failure = Failure::from(error);
+    match meant {
+        Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
+        None => failure,
+    }
+}
+
+async fn delete_domain(host: &dyn Host, name: &str) -> Result<Reply, Failure> {
+    open_domain(host.mesh(), name).await?;
+    host.mesh().delete_domain(name).await?;
+    Ok(Reply::Done)
+}
+
+async fn create_branch(
+    host: &dyn Host,
+    domain: &str,
+    name: &str,
+    from: Option<CommitName>,
+) -> Result<Reply, Failure> {
+    check_label(name)?;
+    let domain = open_domain(host.mesh(), domain).await?;
+    let target = match from {
+        Some(from) => resolve(&domain, in_this_domain(&domain, &from)?).await?,
+        None => resolve(&domain, None).await?,
+    };
+    domain.create_branch(name, &target).await?;
+    Ok(Reply::Done)
+}
+
+async fn delete_branch(host: &dyn Host, domain: &str, name: &str) -> Result<Reply, Failure> {
+    let domain = open_domain(host.mesh(), domain).await?;
+    domain.poll().await?;
+    let state = domain.state();
+    let (identity, now) = state.branch(name).ok_or_else(|| {
+        in_domain(&domain, RepoError::NoBranch { domain: domain.info().name.clone(), branch: name.to_owned() })
+    })?;
+    let address = format!("{}/{name}", domain.info().name);
+    if name == domain.info().default_branch {
+        return Err(Failure::failed(format!("{address} is the default branch of its domain and stays")));
+    }
+    let workspace = host.workspace(&domain, name).await?;
+    if workspace.is_dirty()? {
+        return Err(Failure::failed(format!("{address} has uncommitted changes, or files open for writing, here"))
+            .hint(format!("`meshfs status {address}` shows them; commit them, or `meshfs discard {address}`")));
+    }
+    domain.delete_branch(&identity, &now.target).await?;
+    Ok(Reply::Done)
+}
+
+async fn create_tag(host: &dyn Host, domain: &str, name: &str, target: CommitName) -> Result<Reply, Failure> {
+    check_label(name)?;
+    if looks_like_commit_id(name) {
+        return Err(Failure::usage(format!("`{name}` cannot be a tag: it would be taken for a commit id"))
+            .hint("put a letter after f in front, such as v"));
+    }
+    let domain = open_domain(host.mesh(), domain).await?;
+    let target = resolve(&domain, in_this_domain(&domain, &target)?).await?;
+    domain.create_tag(name, &target).await?;
+    Ok(Reply::Done)
+}
+
+/// Refs of one domain cannot point into another.
+fn in_this_domain<'a>(domain: &Domain, name: &'a CommitName) -> Result<Option<&'a str>, Failure> {
+    if name.domain == domain.info().name {
+        return Ok(name.revision.as_deref());
+    }
+    Err(Failure::usage(format!("domain `{}` cannot name a commit of domain `{}`", domain.info().name, name.domain))
+        .hint("`meshfs cp` copies files from one domain to another"))
+}
+
+/// The workspace that `name` means, and the domain it is in.
+pub async fn open_workspace(host: &dyn Host, name: BranchName) -> Result<(Domain, Arc<Workspace>), Failure> {
+    let domain = open_domain(host.mesh(), &name.domain).await?;
+    let branch = branch_or_default(&domain, name.branch);
+    let workspace = host.workspace(&domain, &branch).await?;
+    Ok((domain, workspace))
+}
