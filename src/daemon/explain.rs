@@ -5,7 +5,8 @@ use crate::fuse::session::MountError;
 use crate::model::address::AddressError;
 use crate::repo::error::RepoError;
 use crate::storage::StoreError;
-use crate::workspace::WorkspaceError;
+use crate::vfs::error::VfsError;
+use crate::workspace::error::WorkspaceError;
 
 impl From<RepoError> for Failure {
     fn from(error: RepoError) -> Failure {
@@ -69,6 +70,12 @@ impl From<WorkspaceError> for Failure {
             WorkspaceError::Repo(error) => error.into(),
             error => plain(Class::Failed, &error),
         }
+    }
+}
+
+impl From<VfsError> for Failure {
+    fn from(error: VfsError) -> Failure {
+        plain(Class::Failed, &error)
     }
 }
 

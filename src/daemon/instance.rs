@@ -136,9 +136,9 @@ pub fn in_folder(folder: &Path) -> Option<Info> {
 /// The daemon that serves `mountpoint`, whatever its state root.
 pub fn at_mountpoint(settings: &Settings, mountpoint: &Path) -> Option<Info> {
     let registered = read_json(&registry_entry(&settings.registry, mountpoint));
-    let in_root = || folders(&settings.state_root).find_map(|folder| {
-        read_info(&folder).filter(|info| info.mountpoint == mountpoint)
-    });
+    let in_root = || {
+        folders(&settings.state_root).find_map(|folder| read_info(&folder).filter(|info| info.mountpoint == mountpoint))
+    };
     registered.filter(Info::is_running).or_else(|| in_root().filter(Info::is_running))
 }
 

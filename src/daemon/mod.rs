@@ -1,9 +1,17 @@
 //! The process around a mount, and everything that a command needs to find it, talk to it, or do without it.
 
+pub mod closest;
 pub mod config;
 pub mod control;
+pub mod explain;
 pub mod failure;
+pub mod here;
 pub mod instance;
+pub mod launch;
+pub mod mountpoint;
 pub mod mounts;
+pub mod run;
 pub mod store_name;
+pub mod users;
+pub mod verbs;
 pub mod wire;

@@ -13,7 +13,7 @@ use crate::model::log::RefKind;
 use crate::repo::domain::Domain;
 use crate::repo::error::RepoError;
 use crate::repo::mesh::{Mesh, NewDomain};
-use crate::workspace::Workspace;
+use crate::workspace::view::Workspace;
 
 /// The process that a verb runs in.
 pub trait Host: Send + Sync {
@@ -42,6 +42,7 @@ pub async fn perform(host: &dyn Host, request: Request) -> Result<Reply, Failure
             domain.delete_tag(&name).await.map_err(|error| in_domain(&domain, error))?;
             Ok(Reply::Done)
         }
+        _ => todo!(),
     }
 }
 
@@ -105,12 +106,7 @@ async fn delete_domain(host: &dyn Host, name: &str) -> Result<Reply, Failure> {
     Ok(Reply::Done)
 }
 
-async fn create_branch(
-    host: &dyn Host,
-    domain: &str,
-    name: &str,
-    from: Option<CommitName>,
-) -> Result<Reply, Failure> {
+async fn create_branch(host: &dyn Host, domain: &str, name: &str, from: Option<CommitName>) -> Result<Reply, Failure> {
     check_label(name)?;
     let domain = open_domain(host.mesh(), domain).await?;
     let target = match from {

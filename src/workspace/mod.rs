@@ -4,5 +4,6 @@ pub mod attr;
 pub mod error;
 pub mod observer;
 pub mod open_file;
+pub mod place;
 pub mod snapshot;
 pub mod view;

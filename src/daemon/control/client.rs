@@ -42,8 +42,11 @@ impl Client {
                 .hint("nothing staged is lost; `meshfs mount` again, then `meshfs status` and `meshfs log` tell")
         })?;
         if answer.version != VERSION {
-            return Err(Failure::failed(format!("the daemon speaks version {} of the control protocol", answer.version))
-                .hint("it runs another version of meshfs: `meshfs umount` and `meshfs mount` start this one"));
+            return Err(Failure::failed(format!(
+                "the daemon speaks version {} of the control protocol",
+                answer.version
+            ))
+            .hint("it runs another version of meshfs: `meshfs umount` and `meshfs mount` start this one"));
         }
         answer.result
     }

@@ -108,11 +108,18 @@ pub enum Request {
 pub enum Reply {
     Done,
     /// Of Ping and Unmount: who answers.
-    Daemon { pid: u32 },
+    Daemon {
+        pid: u32,
+    },
     Status(StatusReport),
     /// None: there was nothing to commit.
-    Committed { commit: Option<CommitReport> },
-    Refreshed { base: CommitId, moved: bool },
+    Committed {
+        commit: Option<CommitReport>,
+    },
+    Refreshed {
+        base: CommitId,
+        moved: bool,
+    },
 }
 
 /// A workspace: the branch, the commit it is on, what is staged.

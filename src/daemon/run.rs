@@ -1,0 +1,240 @@
+//! The daemon from its start to its end: lock, mount, socket; then, asked to end or unmounted, the same backwards.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+
+use super::config::Settings;
+use super::control::protocol::{Reply, Request};
+use super::control::server::{self, Handler, Server};
+use super::failure::Failure;
+use super::instance::{self, Info};
+use super::verbs::{self, Host};
+use super::{mountpoint, store_name, users};
+use crate::fuse::session::{self, MountOptions, Session, Unmounted};
+use crate::model::time::Time;
+use crate::repo::domain::Domain;
+use crate::repo::mesh::{Mesh, MeshOptions};
+use crate::sys::clock::within;
+use crate::sys::{Sys, process};
+use crate::vfs::{Vfs, VfsOptions};
+use crate::workspace::view::Workspace;
+
+/// Longest that one file operation waits for the store before it fails.
+const OPERATION_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Longest that requests under way (commits, above all) may take once the daemon was asked to end.
+const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// Longest that a detached mount is served on for the files that are still open in it.
+const DETACHED_LIMIT: Duration = Duration::from_secs(10);
+
+/// What is to be mounted, and how.
+#[derive(Clone, Debug)]
+pub struct MountRequest {
+    pub dir: PathBuf,
+    pub store: String,
+    pub read_only: bool,
+    pub allow_other: bool,
+    pub cache_bytes: u64,
+    pub poll: Duration,
+}
+
+/// How a mesh is opened with these settings.
+pub fn mesh_options(settings: &Settings, store: &str, sys: &Sys) -> MeshOptions {
+    MeshOptions {
+        store_url: store_name::normal(store),
+        store: None,
+        state_dir: settings.state_root.clone(),
+        cache_dir: settings.cache_root.clone(),
+        cache_bytes: settings.cache_bytes,
+        actor: settings.author.clone(),
+        host: settings.host.clone(),
+        sys: sys.clone(),
+    }
+}
+
+/// Mounts, tells `ready`, and serves until unmounted or told to end by a signal.
+pub async fn run(settings: &Settings, request: MountRequest, ready: impl FnOnce(&Info)) -> Result<(), Failure> {
+    let sys = Sys::real();
+    let mut signals = Signals::catch().map_err(|error| Failure::failed("cannot catch signals").because(&error))?;
+    let dir = mountpoint::prepare(&request.dir)?;
+    let options = MeshOptions { cache_bytes: request.cache_bytes, ..mesh_options(settings, &request.store, &sys) };
+    let mesh = Mesh::open(options).await?;
+    let folder = mesh.state_dir().to_owned();
+    let hold = instance::hold_for_daemon(&folder, &dir)?;
+    let vfs = Vfs::new(mesh.clone(), vfs_options(&mesh, &request, &sys), tokio::runtime::Handle::current());
+    let session = mount(vfs.clone(), dir, &request, mesh.store_url()).await?;
+    let info = Info {
+        pid: std::process::id(),
+        mountpoint: session.dir().to_owned(),
+        store: mesh.store_url().to_owned(),
+        folder,
+        cache_root: settings.cache_root.clone(),
+        read_only: request.read_only,
+        started: Time(sys.clock.now()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let daemon = Arc::new(Daemon { mesh, vfs, session, info, sys: sys.clone(), end: Notify::new() });
+    let outcome = daemon.clone().serve(settings, &mut signals, ready).await;
+    instance::withdraw(&daemon.info, &settings.registry);
+    daemon.vfs.close().await;
+    drop(hold);
+    outcome
+}
+
+fn vfs_options(mesh: &Mesh, request: &MountRequest, sys: &Sys) -> VfsOptions {
+    let uid = process::effective_uid();
+    VfsOptions {
+        state_dir: mesh.state_dir().to_owned(),
+        uid,
+        gid: process::effective_gid(),
+        stored_owners: uid == 0 && request.allow_other,
+        read_only: request.read_only,
+        poll: request.poll,
+        deadline: OPERATION_DEADLINE,
+        sys: sys.clone(),
+    }
+}
+
+async fn mount(vfs: Arc<Vfs>, dir: PathBuf, request: &MountRequest, store: &str) -> Result<Session, Failure> {
+    let options =
+        MountOptions { source: store.to_owned(), allow_other: request.allow_other, read_only: request.read_only };
+    let mounted = tokio::task::spawn_blocking(move || session::mount(vfs, &dir, &options)).await;
+    Ok(mounted.map_err(|error| Failure::failed("mounting failed").because(&error))??)
+}
+
+/// The requests to end that come as signals.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
+}
+
+/// A running daemon.
+struct Daemon {
+    mesh: Mesh,
+    vfs: Arc<Vfs>,
+    session: Session,
+    info: Info,
+    sys: Sys,
+    /// Told when somebody asks for the end through the socket.
+    end: Notify,
+}
+
+impl Daemon {
+    async fn serve(
+        self: Arc<Daemon>,
+        settings: &Settings,
+        signals: &mut Signals,
+        ready: impl FnOnce(&Info),
+    ) -> Result<(), Failure> {
+        let opened = server::listen(&self.info.folder)
+            .and_then(|listener| instance::announce(&self.info, &settings.registry).map(|()| listener));
+        let listener = match opened {
+            Ok(listener) => listener,
+            Err(error) => {
+                self.take_away().await;
+                let what = format!("cannot open the control socket in {}", self.info.folder.display());
+                return Err(Failure::failed(what).because(&error));
+            }
+        };
+        tracing::info!(store = %self.info.store, mountpoint = %self.info.mountpoint.display(), "mounted");
+        ready(&self.info);
+        let server = Server::new(self.clone(), self.sys.clone());
+        tokio::select! {
+            () = server.serve(listener) => {}
+            () = signals.any() => tracing::info!("told to end"),
+            () = self.end.notified() => tracing::info!("asked to unmount"),
+            () = self.session.wait() => tracing::info!("unmounted by somebody"),
+        }
+        tokio::select! {
+            () = self.wind_up(&server) => {}
+            () = signals.any() => tracing::warn!("told to end again: not waiting for what is under way"),
+        }
+        self.take_away().await;
+        Ok(())
+    }
+
+    /// Lets what was begun come to its end.
+    async fn wind_up(&self, server: &Server) {
+        if within(&*self.sys.clock, DRAIN_LIMIT, server.drained()).await.is_none() {
+            tracing::warn!("requests are still under way; they go on at the next mount");
+        }
+    }
+
+    /// Unmounts; what is staged stays.
+    async fn take_away(&self) {
+        match self.session.unmount() {
+            Ok(Unmounted::Clean) => {}
+            Ok(Unmounted::Lazy) => tracing::info!("the mount was in use: detached"),
+            Err(error) => tracing::warn!(%error, "cannot unmount"),
+        }
+        if within(&*self.sys.clock, DETACHED_LIMIT, self.session.wait()).await.is_none() {
+            if let Err(error) = self.session.abort() {
+                tracing::warn!(%error, "cannot end the kernel's connection; the end of this process does");
+            }
+        }
+    }
+
+    fn unmount(&self, lazy: bool) -> Result<Reply, Failure> {
+        let users = users::of_mount(&self.info.mountpoint);
+        if !lazy && !users.is_empty() {
+            let what = format!("{} is in use", self.info.mountpoint.display());
+            let causes = users.iter().map(ToString::to_string).collect();
+            return Err(Failure { causes, ..Failure::failed(what) }
+                .hint("leave the folder and close what is open there; `meshfs umount --lazy` does not wait for that"));
+        }
+        self.end.notify_one();
+        Ok(Reply::Daemon { pid: self.info.pid })
+    }
+}
+
+impl Host for Daemon {
+    fn mesh(&self) -> &Mesh {
+        &self.mesh
+    }
+
+    fn workspace<'a>(&'a self, domain: &'a Domain, branch: &'a str) -> BoxFuture<'a, Result<Arc<Workspace>, Failure>> {
+        Box::pin(async move {
+            {
+                let _ = (domain, branch);
+                todo!()
+            }
+        })
+    }
+}
+
+impl Handler for Daemon {
+    fn handle(&self, request: Request) -> BoxFuture<'_, Result<Reply, Failure>> {
+        Box::pin(async move {
+            match request {
+                Request::Ping => Ok(Reply::Daemon { pid: self.info.pid }),
+                Request::Unmount { lazy } => self.unmount(lazy),
+                request => verbs::perform(self, request).await,
+            }
+        })
+    }
+}
