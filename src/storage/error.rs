@@ -11,8 +11,8 @@ pub enum StoreError {
     #[error("{store} denied {action} of `{key}`: {reason}. {hint}")]
     Denied { store: String, action: &'static str, key: String, reason: String, hint: &'static str },
 
-    /// There is nothing to sign requests with.
-    #[error("no credentials for {store}: {reason}. {hint}")]
+    /// There is nothing to sign requests with, or nothing that the store accepts.
+    #[error("{store} cannot be opened with the credentials at hand: {reason}. {hint}")]
     NoCredentials { store: String, reason: String, hint: &'static str },
 
     /// The bucket, container or folder does not exist.

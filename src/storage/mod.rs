@@ -3,6 +3,9 @@
 pub mod backend;
 pub mod count;
 pub mod error;
+pub mod fault;
+pub mod limit;
+pub mod retry;
 pub mod settings;
 pub mod store;
 pub mod url;

@@ -8,6 +8,9 @@ use futures::future::BoxFuture;
 
 use super::error::{CreateError, StoreError};
 
+/// Longest page of a listing: what every store gives in one request.
+pub const LISTED_MAX: usize = 1000;
+
 /// An object as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
@@ -70,8 +73,9 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// Removes an object; a missing one is no error.
     fn delete(&self, key: &str) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// At most `max` objects whose keys start with `prefix` and are greater than `after`, in key order: the least of
-    /// them all where [`ordered_listing`](Store::ordered_listing). One request for up to 1000.
+    /// The least keys that start with `prefix` and are greater than `after`, in key order: `max` of them, at most
+    /// [`LISTED_MAX`], and fewer only when there are no more. One request where
+    /// [`ordered_listing`](Store::ordered_listing).
     fn list(&self, prefix: &str, after: Option<&str>, max: usize) -> BoxFuture<'_, Result<Vec<Listed>, StoreError>>;
 
     /// Whether a listing of one key costs one request, however many there are. Where not, a listing reads every name

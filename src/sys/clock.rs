@@ -84,8 +84,10 @@ impl Clock for SteppedClock {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'_, ()> {
-        self.advance(duration);
-        Box::pin(tokio::task::yield_now())
+        Box::pin(async move {
+            self.advance(duration);
+            tokio::task::yield_now().await;
+        })
     }
 }
 

@@ -1,5 +1,10 @@
 //! The stores themselves, over `object_store`.
 
+mod cloud;
+mod clouds;
+mod connector;
+mod exchange;
+mod explain;
 mod parts;
 mod plain;
 
@@ -7,6 +12,8 @@ use std::sync::Arc;
 
 use super::count::CountingStore;
 use super::error::StoreError;
+use super::limit::LimitedStore;
+use super::retry::RetryingStore;
 use super::settings::StoreSettings;
 use super::store::Store;
 use super::url::StoreUrl;
@@ -23,11 +30,13 @@ pub fn open_bare(url: &StoreUrl, settings: &StoreSettings) -> Result<Arc<dyn Sto
     match url {
         StoreUrl::Local(folder) => Ok(Arc::new(plain::PlainStore::folder(folder, settings.create_folder)?)),
         StoreUrl::Memory(name) => Ok(Arc::new(plain::PlainStore::memory(name))),
-        StoreUrl::Cloud { .. } => todo!("S3, GCS, Azure"),
+        StoreUrl::Cloud { cloud, bucket, prefix } => Ok(Arc::new(clouds::open(*cloud, bucket, prefix, settings)?)),
     }
 }
 
 /// Puts our counters, limits and repeats around a store, the counters innermost: what they count was really sent.
 pub fn assemble(base: Arc<dyn Store>, settings: &StoreSettings) -> Arc<dyn Store> {
-    Arc::new(CountingStore::new(base, settings.counters.clone()))
+    let counted = Arc::new(CountingStore::new(base, settings.counters.clone()));
+    let limited = Arc::new(LimitedStore::new(counted, settings.concurrency));
+    Arc::new(RetryingStore::new(limited, settings.sys.clone(), settings.deadline))
 }

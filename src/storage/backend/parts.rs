@@ -1,11 +1,11 @@
 //! Uploads in parts where `object_store` numbers the parts itself, in the order they are given.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use object_store::{MultipartUpload, PutPayload};
+use object_store::{MultipartUpload, PutPayload, UploadPart};
 use parking_lot::Mutex;
 
 use super::super::error::StoreError;
@@ -21,22 +21,40 @@ enum Part {
     Failed,
 }
 
+struct State {
+    /// None while `complete` or `abort` has it, and after.
+    inner: Option<Box<dyn MultipartUpload>>,
+    parts: Vec<Part>,
+    /// Parts that came before their turn.
+    waiting: BTreeMap<usize, Bytes>,
+}
+
 pub struct SequentialUpload {
-    /// None while `complete` or `abort` has it, and after one of them succeeded.
-    inner: Mutex<Option<Box<dyn MultipartUpload>>>,
-    parts: Arc<Mutex<Vec<Part>>>,
+    state: Mutex<State>,
     explain: Explain,
 }
 
 impl std::fmt::Debug for SequentialUpload {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SequentialUpload").field("parts", &*self.parts.lock()).finish_non_exhaustive()
+        f.debug_struct("SequentialUpload").field("parts", &self.state.lock().parts).finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// Begins to write the next part if it is here; gives its index.
+    fn next(&mut self) -> Option<(usize, UploadPart)> {
+        let index = self.parts.len();
+        let inner = self.inner.as_mut()?;
+        let bytes = self.waiting.remove(&index)?;
+        self.parts.push(Part::UnderWay);
+        Some((index, inner.put_part(PutPayload::from_bytes(bytes))))
     }
 }
 
 impl SequentialUpload {
     pub fn new(inner: Box<dyn MultipartUpload>, explain: Explain) -> SequentialUpload {
-        SequentialUpload { inner: Mutex::new(Some(inner)), parts: Arc::default(), explain }
+        let state = State { inner: Some(inner), parts: Vec::new(), waiting: BTreeMap::new() };
+        SequentialUpload { state: Mutex::new(state), explain }
     }
 
     fn misused(&self, reason: &'static str) -> StoreError {
@@ -47,35 +65,44 @@ impl SequentialUpload {
 impl Upload for SequentialUpload {
     fn put_part(&self, index: usize, bytes: Bytes) -> BoxFuture<'_, Result<(), StoreError>> {
         // The place of a part is settled here, in the order of the calls, and not when the future first runs.
-        let begun = {
-            let mut parts = self.parts.lock();
-            match (parts.get(index), self.inner.lock().as_mut()) {
+        let mut begun = {
+            let mut state = self.state.lock();
+            match state.parts.get(index) {
                 // A part that is written already is given again by who did not learn of it.
-                (Some(Part::Written), _) => return std::future::ready(Ok(())).boxed(),
-                (None, Some(inner)) if index == parts.len() => {
-                    parts.push(Part::UnderWay);
-                    Ok(inner.put_part(PutPayload::from_bytes(bytes)))
+                Some(Part::Written) => return std::future::ready(Ok(())).boxed(),
+                Some(_) => {
+                    let error = self.misused("a part that failed on this store cannot be sent again");
+                    return std::future::ready(Err(error)).boxed();
                 }
-                (Some(_), _) => Err("a part that failed on a local disk cannot be sent again"),
-                _ => Err("parts have to be given in order, before the upload ends"),
+                None => {
+                    state.waiting.insert(index, bytes);
+                    state.next()
+                }
             }
         };
         async move {
-            let result = begun.map_err(|reason| self.misused(reason))?.await;
-            self.parts.lock()[index] = if result.is_ok() { Part::Written } else { Part::Failed };
-            result.map_err(|error| (self.explain)(&error))
+            while let Some((index, part)) = begun {
+                let result = part.await;
+                let mut state = self.state.lock();
+                state.parts[index] = if result.is_ok() { Part::Written } else { Part::Failed };
+                result.map_err(|error| (self.explain)(&error))?;
+                begun = state.next();
+            }
+            Ok(())
         }
         .boxed()
     }
 
     fn complete(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
-            // A part that is missing would be a hole of zeros in the object.
-            if self.parts.lock().iter().any(|&part| part != Part::Written) {
-                return Err(self.misused("not every part has been written"));
-            }
-            let inner = self.inner.lock().take();
-            let mut inner = inner.ok_or_else(|| self.misused("the upload has ended already"))?;
+            let mut inner = {
+                let mut state = self.state.lock();
+                // A part that is missing would be a hole of zeros in the object.
+                if !state.waiting.is_empty() || state.parts.iter().any(|&part| part != Part::Written) {
+                    return Err(self.misused("not every part has been written"));
+                }
+                state.inner.take().ok_or_else(|| self.misused("the upload has ended already"))?
+            };
             inner.complete().await.map(|_| ()).map_err(|error| (self.explain)(&error))
         }
         .boxed()
@@ -83,7 +110,7 @@ impl Upload for SequentialUpload {
 
     fn abort(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
-            let inner = self.inner.lock().take();
+            let inner = self.state.lock().inner.take();
             match inner {
                 Some(mut inner) => inner.abort().await.map_err(|error| (self.explain)(&error)),
                 None => Ok(()),

@@ -16,7 +16,7 @@ use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
 use parking_lot::Mutex;
 
 use super::super::error::{CreateError, StoreError};
-use super::super::store::{Listed, Object, Store, Upload, Version};
+use super::super::store::{LISTED_MAX, Listed, Object, Store, Upload, Version};
 use super::parts::SequentialUpload;
 use crate::sys::{disk, task};
 
@@ -264,7 +264,7 @@ impl Store for PlainStore {
             let found = all.try_filter(|one| std::future::ready(wanted(one))).try_collect::<Vec<_>>().await;
             let mut found = found.map_err(|error| self.error("listing", &prefix, &error))?;
             found.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-            found.truncate(max);
+            found.truncate(max.min(LISTED_MAX));
             Ok(found)
         }
         .boxed()

@@ -1,0 +1,225 @@
+//! Our end of every HTTP request: time limits that a slow but moving transfer survives, the store's clock from the
+//! Date of each answer, and a note of how each exchange ended.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http_body::{Body, Frame, SizeHint};
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody, HttpService,
+    ReqwestConnector,
+};
+use parking_lot::Mutex;
+
+use super::exchange::{Exchange, Peer, Seen, code_and_message, root_causes};
+use crate::sys::clock::{Clock, SystemClock, within};
+
+/// To reach a host: a few lost packets, not an absent host.
+pub const CONNECT: Duration = Duration::from_secs(5);
+
+/// Between two signs of life: a store that is working on a request has answered long before.
+const SILENCE: Duration = Duration::from_secs(20);
+
+/// The slowest link that is waited for. Bodies get this much time on top, so that slow is not taken for dead.
+const SLOWEST_BYTES_PER_SECOND: u64 = 32 << 10;
+
+/// An error's body is read up to here: codes and messages are short, and a stranger's answer need not be.
+const ERROR_BODY_BYTES_MAX: u64 = 64 << 10;
+
+/// The store's clock against ours, from the newest answer.
+#[derive(Debug, Default)]
+pub struct Skew(Mutex<Option<i64>>);
+
+impl Skew {
+    pub fn read(&self) -> Option<i64> {
+        *self.0.lock()
+    }
+
+    fn update(&self, response: &HttpResponse, now: i64) {
+        let date = response.headers().get("date").and_then(|date| date.to_str().ok());
+        if let Some(theirs) = date.and_then(instant_of) {
+            *self.0.lock() = Some(theirs.saturating_sub(now));
+        }
+    }
+}
+
+/// Nanoseconds since the epoch of an HTTP date (`Sun, 06 Nov 1994 08:49:37 GMT`).
+fn instant_of(date: &str) -> Option<i64> {
+    let zoned = jiff::fmt::rfc2822::parse(date).ok()?;
+    i64::try_from(zoned.timestamp().as_nanosecond()).ok()
+}
+
+/// Makes the HTTP clients of one store.
+#[derive(Clone, Debug)]
+pub struct Connector(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// What the store's clock is compared with.
+    clock: Arc<dyn Clock>,
+    /// What transfers are timed by: a network takes real time, also in a simulation.
+    timer: Arc<dyn Clock>,
+    skew: Skew,
+    /// How many clients have been made. The builders of `object_store` make those for credentials first and the
+    /// store's own last, which is how the two are told apart.
+    clients: AtomicUsize,
+}
+
+impl Connector {
+    pub fn new(clock: Arc<dyn Clock>) -> Connector {
+        let timer = Arc::new(SystemClock::new());
+        Connector(Arc::new(Shared { clock, timer, skew: Skew::default(), clients: AtomicUsize::new(0) }))
+    }
+
+    pub fn skew(&self) -> Option<i64> {
+        self.0.skew.read()
+    }
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let client = ReqwestConnector::default().connect(options)?;
+        let number = self.0.clients.fetch_add(1, Ordering::SeqCst) + 1;
+        Ok(HttpClient::new(Watched { client, number, shared: self.0.clone() }))
+    }
+}
+
+#[derive(Debug)]
+struct Watched {
+    client: HttpClient,
+    number: usize,
+    shared: Arc<Shared>,
+}
+
+#[async_trait]
+impl HttpService for Watched {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let shared = &self.shared;
+        let is_store = self.number == shared.clients.load(Ordering::SeqCst);
+        let note = Note { peer: if is_store { Peer::Store } else { Peer::Credentials }, exchange: Exchange::current() };
+        let limit = transfer_limit(request.body().content_length() as u64);
+        let answer = within(&*shared.timer, limit, self.client.execute(request)).await;
+        let response = note.failure_of(answer.unwrap_or_else(|| Err(silent(limit))))?;
+        if is_store {
+            shared.skew.update(&response, shared.clock.now());
+        }
+        let status = response.status().as_u16();
+        let (parts, body) = response.into_parts();
+        let body = TimedBody::new(body, shared.timer.clone(), note.clone());
+        if parts.status.is_success() || parts.status.is_informational() {
+            note.answered(status, String::new(), String::new());
+            return Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(body)));
+        }
+        let length = Body::size_hint(&body).lower();
+        let bytes =
+            if length > ERROR_BODY_BYTES_MAX { Bytes::new() } else { HttpResponseBody::new(body).bytes().await? };
+        let (code, message) = code_and_message(&bytes);
+        note.answered(status, code, message);
+        Ok(HttpResponse::from_parts(parts, bytes.into()))
+    }
+}
+
+/// How long a transfer of `bytes` may take before it counts as dead.
+fn transfer_limit(bytes: u64) -> Duration {
+    SILENCE + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND)
+}
+
+fn silent(limit: Duration) -> HttpError {
+    let reason = format!("no answer within {} s", limit.as_secs());
+    HttpError::new(HttpErrorKind::Timeout, std::io::Error::new(std::io::ErrorKind::TimedOut, reason))
+}
+
+/// Writes down how an exchange ended, for the call that it belongs to.
+#[derive(Clone, Debug)]
+struct Note {
+    peer: Peer,
+    exchange: Option<Exchange>,
+}
+
+impl Note {
+    fn answered(&self, status: u16, code: String, message: String) {
+        if let Some(exchange) = &self.exchange {
+            exchange.set(Seen::Answered { peer: self.peer, status, code, message });
+        }
+    }
+
+    fn failure_of<T>(&self, result: Result<T, HttpError>) -> Result<T, HttpError> {
+        if let (Some(exchange), Err(error)) = (&self.exchange, &result) {
+            exchange.set(Seen::Failed { peer: self.peer, kind: error.kind(), reason: root_causes(error) });
+        }
+        result
+    }
+}
+
+/// The body of an answer, given up when it stands still or crawls.
+struct TimedBody {
+    inner: HttpResponseBody,
+    timer: Arc<dyn Clock>,
+    note: Note,
+    /// When the whole body has to be here, on the timer's `elapsed`.
+    end: Duration,
+    /// Runs while nothing arrives. In a lock only because a body has to be `Sync`.
+    silence: std::sync::Mutex<Option<BoxFuture<'static, ()>>>,
+}
+
+impl TimedBody {
+    fn new(inner: HttpResponseBody, timer: Arc<dyn Clock>, note: Note) -> TimedBody {
+        let end = timer.elapsed() + transfer_limit(inner.size_hint().lower());
+        TimedBody { inner, timer, note, end, silence: std::sync::Mutex::new(None) }
+    }
+}
+
+impl Body for TimedBody {
+    type Data = Bytes;
+    type Error = HttpError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+        let this = &mut *self;
+        let silence = this.silence.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
+            *silence = None;
+            return Poll::Ready(frame.map(|frame| this.note.failure_of(frame)));
+        }
+        let ring = silence.get_or_insert_with(|| {
+            let left = this.end.saturating_sub(this.timer.elapsed()).min(SILENCE);
+            let timer = this.timer.clone();
+            Box::pin(async move { timer.sleep(left).await })
+        });
+        ring.as_mut().poll(cx).map(|()| {
+            let reason = std::io::Error::new(std::io::ErrorKind::TimedOut, "the answer stopped half-way");
+            Some(this.note.failure_of(Err(HttpError::new(HttpErrorKind::Timeout, reason))))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn http_dates_are_understood() {
+        assert_eq!(instant_of("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000_000_000));
+        assert_eq!(instant_of("yesterday"), None);
+    }
+
+    #[test]
+    fn big_bodies_get_the_time_of_a_slow_link() {
+        assert_eq!(transfer_limit(0), SILENCE);
+        assert_eq!(transfer_limit(16 << 20), SILENCE + Duration::from_secs(512));
+    }
+}
