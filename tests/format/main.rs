@@ -1,0 +1,3 @@
+//! The stored format: ids that depend on content alone, round trips, hostile bytes, golden files.
+
+mod trees;
