@@ -147,11 +147,12 @@ pub fn build_leaves(entries: Vec<NamedEntry>) -> Result<Vec<Node>> {
 }
 
 /// The nodes of `level` (>= 1) over the whole sequence of nodes one level below.
-pub fn build_level(level: u8, children: Vec<Child>) -> Vec<Node> {
-    cut_all(level, children, |child| (child.last_name.clone(), child_size(child)))
-        .into_iter()
-        .map(|children| Node::Inner { level, children })
-        .collect()
+pub fn build_level(level: u8, children: Vec<Child>) -> Result<Vec<Node>> {
+    if level == 0 || level > LEVEL_MAX {
+        return Err(unstorable(WHAT, format!("level {level} is none above leaves")));
+    }
+    let nodes = cut_all(level, children, |child| (child.last_name.clone(), child_size(child)));
+    Ok(nodes.into_iter().map(|children| Node::Inner { level, children }).collect())
 }
 
 /// A directory from the whole sequence of its leaves, of which some may be `Stored`. A single one must be `Here` (see
@@ -162,7 +163,7 @@ pub fn build_above_leaves(leaves: Vec<Child>) -> Result<DirContent> {
         match children.len() {
             0 => return dir_of(Node::empty()),
             1 => break,
-            _ => children = build_level(level, children).into_iter().map(child_of).collect::<Result<_>>()?,
+            _ => children = build_level(level, children)?.into_iter().map(child_of).collect::<Result<_>>()?,
         }
     }
     match children.pop() {
