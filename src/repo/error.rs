@@ -71,6 +71,9 @@ pub enum RepoError {
     /// Something stored is not what its name or id says; never served as data.
     #[error("{what} is damaged: {reason}")]
     Damaged { what: String, reason: String },
+    /// A content outside the mesh is not the one that was imported.
+    #[error("{url} is no longer what was imported: {reason}. Bring the source back, or import it again")]
+    SourceChanged { url: String, reason: String },
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The state folder's own database.

@@ -4,20 +4,24 @@
 //! cannot be had whole is an error that names it, never other bytes.
 
 pub mod ahead;
+pub mod content;
+mod extents;
+mod external;
+mod frames;
+mod packs;
 pub mod shared;
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use self::ahead::ReadAhead;
+use self::frames::Wanted;
+use self::packs::{Packs, Reach};
 use self::shared::Shared;
 use super::error::RepoError;
 use super::layout::Place;
-use crate::model::content::{ExternalContent, FileContent, Item};
-use crate::model::entry::XattrValue;
-use crate::model::id::{ChunkId, Location, NodeId, RootId};
+use crate::format::link::decode_link_node;
+use crate::format::node::{decode_node, decode_root};
+use crate::format::pack::FrameKind;
+use crate::model::id::{Location, NodeId, RootId};
 use crate::model::source::NodeSource;
 use crate::model::tree::{LinkBody, LinkNode, Node, NodeBody, Root};
 
@@ -27,113 +31,92 @@ pub struct Objects(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    place: Place,
     shared: Arc<Shared>,
-}
-
-/// An item of a file, and the file offset where it starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlacedItem {
-    pub offset: u64,
-    pub item: Item,
+    packs: Arc<Packs>,
 }
 
 impl Objects {
     /// Reads the packs of `place` through what all domains of the mesh share.
     pub fn new(place: Place, shared: Arc<Shared>) -> Objects {
-        Objects(Arc::new(Inner { place, shared }))
+        let packs = Arc::new(Packs::new(place, shared.clone()));
+        Objects(Arc::new(Inner { shared, packs }))
+    }
+
+    pub fn place(&self) -> &Place {
+        self.0.packs.place()
+    }
+
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
     }
 
     /// The node, when it is in memory or on this machine's disk; never asks the store.
-    pub fn cached_node(&self, _id: &NodeId, _body: &NodeBody) -> Option<Arc<Node>> {
-        todo!()
+    pub fn cached_node(&self, id: &NodeId, body: &NodeBody) -> Option<Arc<Node>> {
+        let location = match body {
+            NodeBody::Here(node) => return Some(node.clone()),
+            NodeBody::Stored(location) => location,
+        };
+        if let Some((_, node)) = self.0.shared.nodes.get(location).filter(|(kept, _)| kept == id) {
+            return Some(node);
+        }
+        let node = Arc::new(self.frame_from_here(FrameKind::Node, location, |raw| decode_node(raw, id))?);
+        self.0.shared.keep_node(*id, *location, node.clone());
+        Some(node)
     }
 
     /// The hard-link node, when it is in memory or on this machine's disk; never asks the store.
-    pub fn cached_link_node(&self, _id: &NodeId, _body: &LinkBody) -> Option<Arc<LinkNode>> {
-        todo!()
-    }
-
-    /// [`Objects::read`], when all of it is in memory or on this machine's disk; never asks the store.
-    pub fn cached_read(&self, _content: &FileContent, _offset: u64, _len: u64) -> Option<Bytes> {
-        todo!()
-    }
-
-    /// The bytes of a range of a file: fewer where it passes the end, none when it lies past it.
-    pub async fn read(&self, _content: &FileContent, _offset: u64, _len: u64) -> Result<Bytes, RepoError> {
-        todo!()
-    }
-
-    /// Tells that a handle is about to read this range: fetches in the background what a sequential reader needs next.
-    /// To be called before each read of the handle, hit or miss; returns at once.
-    pub fn advance(&self, _ahead: &ReadAhead, _content: &FileContent, _offset: u64, _len: u64) {
-        todo!()
-    }
-
-    /// The items that touch a range of a file, in order.
-    pub async fn items(&self, _content: &FileContent, _range: Range<u64>) -> Result<Vec<PlacedItem>, RepoError> {
-        todo!()
-    }
-
-    /// [`Objects::items`], when the pages are in memory or on this machine's disk; never asks the store.
-    pub fn cached_items(&self, _content: &FileContent, _range: Range<u64>) -> Option<Vec<PlacedItem>> {
-        todo!()
-    }
-
-    /// The first byte of data at or after `offset`, as lseek(2) has it; none when only holes follow, or the end.
-    pub async fn next_data(&self, _content: &FileContent, _offset: u64) -> Result<Option<u64>, RepoError> {
-        todo!()
-    }
-
-    /// The first byte of a hole at or after `offset`, the end of the file counting as one; none at or past the end.
-    pub async fn next_hole(&self, _content: &FileContent, _offset: u64) -> Result<Option<u64>, RepoError> {
-        todo!()
-    }
-
-    /// [`Objects::next_data`] without the store: the outer none says that it is needed.
-    pub fn cached_next_data(&self, _content: &FileContent, _offset: u64) -> Option<Option<u64>> {
-        todo!()
-    }
-
-    /// [`Objects::next_hole`] without the store: the outer none says that it is needed.
-    pub fn cached_next_hole(&self, _content: &FileContent, _offset: u64) -> Option<Option<u64>> {
-        todo!()
+    pub fn cached_link_node(&self, id: &NodeId, body: &LinkBody) -> Option<Arc<LinkNode>> {
+        let location = match body {
+            LinkBody::Here(node) => return Some(node.clone()),
+            LinkBody::Stored(location) => location,
+        };
+        if let Some((_, node)) = self.0.shared.links.get(location).filter(|(kept, _)| kept == id) {
+            return Some(node);
+        }
+        let node = Arc::new(self.frame_from_here(FrameKind::LinkNode, location, |raw| decode_link_node(raw, id))?);
+        self.0.shared.keep_link_node(*id, *location, node.clone());
+        Some(node)
     }
 
     /// A whole snapshot's root object.
-    pub async fn root(&self, _id: &RootId, _location: &Location) -> Result<Root, RepoError> {
-        todo!()
+    pub async fn root(&self, id: &RootId, location: &Location) -> Result<Root, RepoError> {
+        let what = format!("root object {id}");
+        let wanted = Wanted { kind: FrameKind::Root, what, location, reach: Reach::Neighbours, fetch: None };
+        self.frame(wanted, |raw| decode_root(raw, id)).await
     }
 
-    /// One chunk's raw bytes.
-    pub async fn chunk(&self, _id: &ChunkId, _location: &Location) -> Result<Bytes, RepoError> {
-        todo!()
-    }
-
-    /// The value of an extended attribute.
-    pub async fn xattr_value(&self, _value: &XattrValue) -> Result<Bytes, RepoError> {
-        todo!()
-    }
-
-    /// [`Objects::xattr_value`], when it is in memory or on this machine's disk; never asks the store.
-    pub fn cached_xattr_value(&self, _value: &XattrValue) -> Option<Bytes> {
-        todo!()
-    }
-
-    /// A range of a file outside the mesh; an error when the source is no longer the one that was imported.
-    pub async fn read_external(&self, _content: &ExternalContent, _offset: u64, _len: u64) -> Result<Bytes, RepoError> {
-        todo!()
+    /// Keeps a node that was just written, so that it need not be read back.
+    pub(super) fn remember_node(&self, id: NodeId, location: Location, node: Arc<Node>) {
+        self.0.shared.keep_node(id, location, node);
     }
 }
 
 impl NodeSource for Objects {
     type Error = RepoError;
 
-    async fn node(&self, _id: &NodeId, _body: &NodeBody) -> Result<Arc<Node>, RepoError> {
-        todo!()
+    async fn node(&self, id: &NodeId, body: &NodeBody) -> Result<Arc<Node>, RepoError> {
+        let location = match (self.cached_node(id, body), body) {
+            (Some(node), _) => return Ok(node),
+            (None, NodeBody::Here(node)) => return Ok(node.clone()),
+            (None, NodeBody::Stored(location)) => location,
+        };
+        let what = format!("node {id}");
+        let wanted = Wanted { kind: FrameKind::Node, what, location, reach: Reach::Neighbours, fetch: None };
+        let node = Arc::new(self.frame(wanted, |raw| decode_node(raw, id)).await?);
+        self.0.shared.keep_node(*id, *location, node.clone());
+        Ok(node)
     }
 
-    async fn link_node(&self, _id: &NodeId, _body: &LinkBody) -> Result<Arc<LinkNode>, RepoError> {
-        todo!()
+    async fn link_node(&self, id: &NodeId, body: &LinkBody) -> Result<Arc<LinkNode>, RepoError> {
+        let location = match (self.cached_link_node(id, body), body) {
+            (Some(node), _) => return Ok(node),
+            (None, LinkBody::Here(node)) => return Ok(node.clone()),
+            (None, LinkBody::Stored(location)) => location,
+        };
+        let what = format!("hard-link node {id}");
+        let wanted = Wanted { kind: FrameKind::LinkNode, what, location, reach: Reach::Neighbours, fetch: None };
+        let node = Arc::new(self.frame(wanted, |raw| decode_link_node(raw, id)).await?);
+        self.0.shared.keep_link_node(*id, *location, node.clone());
+        Ok(node)
     }
 }
