@@ -1,21 +1,39 @@
 //! A domain: one log, its refs and commits, and the objects they lead to.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use lru::LruCache;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::append::Queue;
+use super::attempt::Attempts;
+use super::condemned::CondemnedCache;
+use super::db::RepoDb;
 use super::error::RepoError;
+use super::follow::Follower;
 use super::layout::Place;
+use super::log::LogFiles;
 use super::objects::Objects;
-use super::refs::LogState;
-use crate::model::address::Revision;
+use super::objects::shared::Shared;
+use super::refs::{Head, LogState};
+use super::write::{Author, Writer, store_time};
+use crate::format::record::decode_commit;
 use crate::model::commit::Commit;
+use crate::model::content::Constants;
 use crate::model::id::{CommitId, PackName};
-use crate::model::log::{Change, DomainInfo, RefIdentity};
+use crate::model::log::{Change, DomainInfo, RefIdentity, RefName, RefState};
 use crate::model::time::Time;
 use crate::model::tree::Root;
-use crate::storage::Store;
+use crate::storage::{Store, StoreError};
 use crate::sys::Sys;
+
+/// Records kept decoded: a long `log` and the ancestry of a few branches, at about 3 KiB each.
+const RECORDS_MAX: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+
+/// Root objects kept decoded.
+const ROOTS_MAX: NonZeroUsize = NonZeroUsize::new(64).unwrap();
 
 /// One commit, ready to be looked into.
 #[derive(Clone, Debug)]
@@ -33,14 +51,16 @@ pub struct Sent<N> {
 }
 
 /// Changes worked out on one state of the log, to be put as one entry.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Proposal {
-    /// `created_seq` of a creation and of nothing else is filled in when the entry's seq is known.
+    /// The `created_seq` of a creation is filled in when the entry's seq is known.
     pub changes: Vec<Change>,
     /// Packs sent for this and landed by no entry.
     pub packs: Vec<Sent<PackName>>,
     /// Records sent for this and landed by no entry.
     pub records: Vec<Sent<CommitId>>,
+    /// Refs that make a source of this usable (see [`Domain::usable`]): they must still be as they were.
+    pub relies_on: Vec<(RefName, RefState)>,
     /// Whose staged changes this lands: its outcome is then kept until [`Domain::take_up`].
     pub workspace: Option<String>,
 }
@@ -56,124 +76,203 @@ pub enum Proposed {
     Condemned { packs: Vec<PackName>, records: Vec<CommitId>, state: Arc<LogState> },
 }
 
-/// What became of an attempt whose process did not live to see it.
-#[derive(Clone, Debug)]
+/// What became of an attempt whose process may not have lived to see it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settled {
     pub seq: u64,
     pub landed: bool,
+    /// All changes of the entry, of which some may be other workspaces'.
     pub changes: Vec<Change>,
+}
+
+/// What a domain shares with the others of its mesh.
+#[derive(Clone, Debug)]
+pub(super) struct Surroundings {
+    pub constants: Constants,
+    pub shared: Arc<Shared>,
+    pub db: Arc<RepoDb>,
+    pub author: Author,
+    pub sys: Sys,
 }
 
 /// An open domain. Cheap to clone; all clones are one.
 #[derive(Clone, Debug)]
-pub struct Domain(Arc<Inner>);
+pub struct Domain(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {}
+pub(super) struct Inner {
+    info: DomainInfo,
+    place: Place,
+    around: Surroundings,
+    objects: Objects,
+    pub follower: Arc<Follower<Head>>,
+    pub writer: Writer<Head>,
+    pub queue: Queue,
+    pub condemned: CondemnedCache,
+    records: Mutex<LruCache<CommitId, Arc<Commit>>>,
+    roots: Mutex<LruCache<CommitId, Arc<Root>>>,
+}
 
 impl Domain {
+    /// Opens the domain that lies at `place`: reads its log's newest state.
+    pub(super) async fn open(info: DomainInfo, place: Place, around: Surroundings) -> Result<Domain, RepoError> {
+        let files = LogFiles::new(place.store.clone(), place.log_prefix());
+        let title = format!("domain `{}`", info.name);
+        let follower = Follower::open(files, title.clone()).await?.ok_or_else(|| RepoError::Damaged {
+            what: format!("the log of {title}"),
+            reason: "entry 1 is missing: does a lifecycle rule of the store delete objects?".to_owned(),
+        })?;
+        Ok(Domain::on(info, place, around, Arc::new(follower)))
+    }
+
+    /// The domain on a log that is open.
+    pub(super) fn on(info: DomainInfo, place: Place, around: Surroundings, follower: Arc<Follower<Head>>) -> Domain {
+        let attempts = Attempts::new(
+            follower.files().clone(),
+            info.uid.to_string(),
+            follower.title().to_owned(),
+            around.db.clone(),
+            around.sys.clone(),
+        );
+        let writer = Writer::new(follower.clone(), attempts, around.author.clone(), around.sys.clone());
+        let objects = Objects::new(place.clone(), around.shared.clone());
+        Domain(Arc::new(Inner {
+            info,
+            place,
+            around,
+            objects,
+            follower,
+            writer,
+            queue: Queue::default(),
+            condemned: CondemnedCache::default(),
+            records: Mutex::new(LruCache::new(RECORDS_MAX)),
+            roots: Mutex::new(LruCache::new(ROOTS_MAX)),
+        }))
+    }
+
+    /// The same domain as the mesh lists it.
+    pub(super) fn listed_as(&self, info: DomainInfo) -> Domain {
+        Domain::on(info, self.0.place.clone(), self.0.around.clone(), self.0.follower.clone())
+    }
+
     pub fn info(&self) -> &DomainInfo {
-        todo!()
+        &self.0.info
     }
 
     pub fn objects(&self) -> &Objects {
-        todo!()
+        &self.0.objects
     }
 
     pub fn place(&self) -> &Place {
-        todo!()
+        &self.0.place
     }
 
     pub fn store(&self) -> &Arc<dyn Store> {
-        todo!()
+        &self.0.place.store
     }
 
     pub fn sys(&self) -> &Sys {
-        todo!()
+        &self.0.around.sys
+    }
+
+    /// How the mesh cuts files into chunks.
+    pub fn constants(&self) -> Constants {
+        self.0.around.constants
+    }
+
+    /// What this machine remembers of the mesh: attempts, and what it sent.
+    pub fn db(&self) -> &Arc<RepoDb> {
+        &self.0.around.db
+    }
+
+    /// Host that this process's entries and records name.
+    pub fn host(&self) -> &str {
+        &self.0.around.author.host
     }
 
     /// The newest state known here; no request.
     pub fn state(&self) -> Arc<LogState> {
-        todo!()
+        self.0.follower.head().state.clone()
     }
 
     /// Looks whether the log moved: one request when it did not.
     pub async fn poll(&self) -> Result<bool, RepoError> {
-        todo!()
+        self.0.follower.poll().await
     }
 
     /// Tells the newest known seq, now and at each move.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
-        todo!()
+        self.0.follower.subscribe()
     }
 
-    /// The commit that a revision means now.
-    pub async fn resolve(&self, _revision: &Revision) -> Result<CommitId, RepoError> {
-        todo!()
+    /// A commit's record, from memory or the store.
+    pub async fn record(&self, id: &CommitId) -> Result<Arc<Commit>, RepoError> {
+        if let Some(record) = self.0.records.lock().get(id) {
+            return Ok(record.clone());
+        }
+        let object = match self.store().get(&self.place().record_key(id)).await {
+            Err(StoreError::NotFound { .. }) => {
+                return Err(RepoError::NoRevision {
+                    domain: self.info().name.clone(),
+                    revision: id.to_string(),
+                    reason: "there is no such commit".to_owned(),
+                });
+            }
+            other => other?,
+        };
+        let what = || format!("commit record {id}");
+        let record = decode_commit(&object.bytes, id).map_err(|error| RepoError::of_format(what(), error))?;
+        let record = Arc::new(record);
+        self.remember_record(record.clone());
+        Ok(record)
     }
 
-    pub async fn record(&self, _id: &CommitId) -> Result<Arc<Commit>, RepoError> {
-        todo!()
+    pub(super) fn is_remembered(&self, id: &CommitId) -> bool {
+        self.0.records.lock().contains(id)
     }
 
-    pub async fn snapshot(&self, _id: &CommitId) -> Result<Arc<Snapshot>, RepoError> {
-        todo!()
+    /// Keeps a record that was just written or read, so that it need not be read again.
+    pub fn remember_record(&self, record: Arc<Commit>) {
+        self.0.records.lock().put(record.id, record);
     }
 
-    /// Is `ancestor` the same as `commit` or before it, by any parents?
-    pub async fn is_ancestor(&self, _ancestor: &CommitId, _commit: &CommitId) -> Result<bool, RepoError> {
-        todo!()
-    }
-
-    pub async fn create_branch(&self, _name: &str, _target: &CommitId) -> Result<RefIdentity, RepoError> {
-        todo!()
-    }
-
-    /// Deletes the branch if it is still this one and its head still `expected`.
-    pub async fn delete_branch(&self, _branch: &RefIdentity, _expected: &CommitId) -> Result<(), RepoError> {
-        todo!()
-    }
-
-    /// Deletes the branch only if it has no commit of its own, as rmdir(2) on it does.
-    pub async fn remove_unused_branch(&self, _branch: &RefIdentity) -> Result<(), RepoError> {
-        todo!()
-    }
-
-    pub async fn create_tag(&self, _name: &str, _target: &CommitId) -> Result<RefIdentity, RepoError> {
-        todo!()
-    }
-
-    pub async fn delete_tag(&self, _name: &str) -> Result<(), RepoError> {
-        todo!()
-    }
-
-    /// Puts one entry with the proposal's changes, worked out on `on`. Goes further along the log by itself while
-    /// every ref it changes, the epoch and the horizon are as they were; else the caller works them out anew.
-    pub async fn propose(&self, _on: &LogState, _proposal: Proposal) -> Result<Proposed, RepoError> {
-        todo!()
-    }
-
-    /// [`Domain::propose`] again and again, for changes that can be worked out from the state alone. No changes: no entry.
-    pub async fn append(
-        &self,
-        _evaluate: impl FnMut(&LogState) -> Result<Vec<Change>, RepoError> + Send,
-    ) -> Result<Arc<LogState>, RepoError> {
-        todo!()
-    }
-
-    /// Settles what earlier processes of this workspace attempted and tells what became of it. While one is unknown,
-    /// [`RepoError::OutcomeUnknown`]. What is told here is told again until [`Domain::take_up`].
-    pub async fn settled(&self, _workspace: &str) -> Result<Vec<Settled>, RepoError> {
-        todo!()
-    }
-
-    /// The workspace has stored the outcome of all its attempts that are settled.
-    pub fn take_up(&self, _workspace: &str) -> Result<(), RepoError> {
-        todo!()
+    /// A commit with its root; [`RepoError::Expired`] when the tree was collected.
+    pub async fn snapshot(&self, id: &CommitId) -> Result<Arc<Snapshot>, RepoError> {
+        let commit = self.record(id).await?;
+        let known = self.0.roots.lock().get(id).cloned();
+        let root = match known {
+            Some(root) => root,
+            None => {
+                let root = Arc::new(self.objects().root(&commit.root, &commit.root_location).await?);
+                self.0.roots.lock().put(*id, root.clone());
+                root
+            }
+        };
+        Ok(Arc::new(Snapshot { domain: self.clone(), commit, root }))
     }
 
     /// The time by the store's clock, never earlier than the newest entry; refused when the clocks are too far apart.
     pub fn store_time(&self) -> Result<Time, RepoError> {
-        todo!()
+        Ok(store_time(self.store().as_ref(), self.sys())?.max(self.state().time))
+    }
+
+    /// The live ref's state, when it is still this very ref and points to `expected`; else an error that says what it is
+    /// now.
+    pub(super) fn expect(
+        &self,
+        state: &LogState,
+        identity: &RefIdentity,
+        expected: Option<&CommitId>,
+    ) -> Result<RefState, RepoError> {
+        let what = || format!("`{}` of domain `{}`", identity.name.name, self.info().name);
+        let moved = |now: String| Err(RepoError::Moved { what: what(), now });
+        match (state.of(identity), state.get(&identity.name)) {
+            (Some(now), _) => match expected {
+                Some(expected) if *expected != now.target => moved(format!("it is at {} now", now.target)),
+                _ => Ok(now),
+            },
+            (None, Some(_)) => moved("it was deleted and made again, so this is another".to_owned()),
+            (None, None) => moved("it was deleted".to_owned()),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::format::error::FormatError;
 use crate::model::address::AddressError;
 use crate::model::id::CommitId;
 use crate::model::time::Time;
@@ -85,9 +86,22 @@ pub enum RepoError {
 }
 
 impl RepoError {
-    /// `what` cannot be decoded.
-    pub fn damaged(what: impl Into<String>, error: &dyn std::fmt::Display) -> RepoError {
-        RepoError::Damaged { what: what.into(), reason: error.to_string() }
+    /// `what` could not be read from its bytes, or be written as bytes.
+    pub fn of_format(what: impl Into<String>, error: FormatError) -> RepoError {
+        let what = what.into();
+        match error {
+            FormatError::Damaged { .. } | FormatError::WrongId { .. } | FormatError::ChildNotStored { .. } => {
+                RepoError::Damaged { what, reason: error.to_string() }
+            }
+            FormatError::NewerVersion { version, .. } => {
+                let features = vec![format!("format version {version}")];
+                RepoError::Unsupported { what, purpose: "reading", features }
+            }
+            FormatError::UnknownFeatures { names } => {
+                RepoError::Unsupported { what, purpose: "reading", features: names }
+            }
+            FormatError::Unstorable { .. } => RepoError::Refused(error.to_string()),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::format::log::entry_name;
 use crate::model::id::{CommitId, PackName, Uid};
 use crate::model::log::DomainInfo;
 use crate::storage::Store;
@@ -26,6 +27,10 @@ impl Place {
         format!("{}/log/", self.prefix)
     }
 
+    pub fn records_prefix(&self) -> String {
+        format!("{}/commits/", self.prefix)
+    }
+
     pub fn record_key(&self, id: &CommitId) -> String {
         format!("{}/commits/{id}", self.prefix)
     }
@@ -39,15 +44,10 @@ impl Place {
     }
 
     pub fn gc_key(&self, epoch: u64) -> String {
-        format!("{}/gc/{}", self.prefix, log_name(epoch))
+        format!("{}/gc/{}", self.prefix, entry_name(epoch))
     }
 }
 
 pub fn domain_prefix(name: &str, uid: &Uid) -> String {
     format!("domains/{name}-{uid}")
-}
-
-/// Name of entry `seq` of a log, and of the collection `seq`: the newest sorts first.
-pub fn log_name(seq: u64) -> String {
-    format!("{:020}", u64::MAX - seq)
 }

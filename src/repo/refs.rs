@@ -4,14 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::RepoError;
-use crate::model::id::{CommitId, Nonce};
+use super::follow::LogHead;
+use super::write::Stamp;
+use crate::format::error::FormatError;
+use crate::format::log::{decode_entry, encode_entry, fits_in_entry};
+use crate::model::id::CommitId;
 use crate::model::log::{
     Change, Entry, Features, Fence, Operation, RefIdentity, RefKind, RefName, RefState, RefTable, TableRef,
 };
 use crate::model::time::Time;
 
 /// Every entry whose seq is a multiple of this carries the whole table.
-pub const TABLE_EVERY: u64 = 64;
+const TABLE_EVERY: u64 = 64;
+
+/// A table of at most this many refs stands in every entry: it costs less than the read of another entry that it saves.
+const TABLE_ALWAYS_REFS_MAX: usize = 16;
 
 /// The state of a domain's log after its entry `seq`.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,15 +97,6 @@ pub fn creation(name: RefName, target: CommitId) -> Change {
     }
 }
 
-/// Who puts an entry, when, and the mark by which the writer knows it again.
-#[derive(Clone, Debug)]
-pub struct Stamp {
-    pub nonce: Nonce,
-    pub actor: String,
-    pub host: String,
-    pub time: Time,
-}
-
 /// A log as read up to some entry: its state, and what the next entry must repeat.
 #[derive(Clone, Debug)]
 pub struct Head {
@@ -117,37 +115,79 @@ impl Head {
         Head { state: Arc::new(state), features, table_seq: 0, since: BTreeMap::new() }
     }
 
-    /// The log at `entry`, whose whole table, if it is not in `entry` itself, stands in `table`.
-    pub fn at(entry: &Entry, table: Option<&Entry>) -> Result<Head, RepoError> {
+    /// The entry that makes `changes` next; without changes, one that only takes its seq.
+    pub fn next(&self, mut changes: Vec<Change>, stamp: Stamp) -> Result<Entry, RepoError> {
+        let seq = self.state.seq + 1;
+        for change in changes.iter_mut().filter(|change| change.operation == Operation::Create) {
+            change.created_seq = seq;
+        }
+        let mut refs = self.state.refs.clone();
+        let mut since = self.since.clone();
+        let grows = changes.iter().any(|change| change.operation == Operation::Create);
+        apply(&changes, seq, &mut refs, &mut since);
+        if grows && !fits_in_entry(&refs) {
+            return Err(RepoError::Refused(format!(
+                "the domain has {} branches and tags, and no room in its log's entries for more: delete some",
+                self.state.refs.refs.len()
+            )));
+        }
+        let whole = self.table_seq == 0 || seq.is_multiple_of(TABLE_EVERY) || refs.refs.len() <= TABLE_ALWAYS_REFS_MAX;
+        Ok(Entry {
+            seq,
+            nonce: stamp.nonce,
+            fence: self.state.fence,
+            actor: stamp.author.actor,
+            host: stamp.author.host,
+            time: stamp.time.max(self.state.time),
+            changes,
+            table: if whole { TableRef::Here(refs) } else { TableRef::At { seq: self.table_seq, since } },
+            features: self.features.clone(),
+            extra: serde_json::Map::new(),
+        })
+    }
+}
+
+impl LogHead for Head {
+    type Entry = Entry;
+
+    fn decode(bytes: &[u8]) -> Result<Entry, FormatError> {
+        decode_entry(bytes)
+    }
+
+    fn encode(entry: &Entry) -> Result<Vec<u8>, FormatError> {
+        encode_entry(entry)
+    }
+
+    fn entry_seq(entry: &Entry) -> u64 {
+        entry.seq
+    }
+
+    fn table_of(entry: &Entry) -> Option<u64> {
+        match &entry.table {
+            TableRef::At { seq, .. } => Some(*seq),
+            TableRef::Here(_) | TableRef::Packed { .. } => None,
+        }
+    }
+
+    fn at(entry: &Entry, table: Option<&Entry>) -> Result<Head, RepoError> {
         let (refs, table_seq, since) = match (&entry.table, table.map(|table| &table.table)) {
             (TableRef::Here(table), _) => (table.clone(), entry.seq, BTreeMap::new()),
             (TableRef::At { seq, since }, Some(TableRef::Here(table))) => (overlaid(table, since), *seq, since.clone()),
-            (TableRef::At { seq, .. }, _) => return Err(damaged(*seq, "an entry names it for the whole table")),
+            (TableRef::At { seq, .. }, Some(TableRef::Packed { .. })) => return Err(packed_table(*seq)),
+            (TableRef::At { seq, .. }, _) => return Err(damaged(*seq, "it should carry the whole table")),
             (TableRef::Packed { .. }, _) => return Err(packed_table(entry.seq)),
         };
         let state = LogState { seq: entry.seq, fence: entry.fence, refs, time: entry.time };
         Ok(Head { state: Arc::new(state), features: entry.features.clone(), table_seq, since })
     }
 
-    /// The log one entry further.
-    pub fn then(&self, entry: &Entry) -> Result<Head, RepoError> {
+    fn then(&self, entry: &Entry) -> Result<Head, RepoError> {
         if entry.seq != self.state.seq + 1 {
             return Err(damaged(self.state.seq + 1, &format!("it says that it is entry {}", entry.seq)));
         }
         let mut refs = self.state.refs.clone();
         let mut since = self.since.clone();
-        for change in &entry.changes {
-            let now = change.target.map(|target| RefState {
-                created_seq: change.created_seq,
-                changed_seq: entry.seq,
-                target,
-            });
-            match now {
-                Some(now) => refs.refs.insert(change.name.clone(), now),
-                None => refs.refs.remove(&change.name),
-            };
-            since.insert(change.name.clone(), now);
-        }
+        apply(&entry.changes, entry.seq, &mut refs, &mut since);
         let table_seq = match &entry.table {
             TableRef::Here(table) => {
                 if *table != refs {
@@ -157,50 +197,43 @@ impl Head {
                 since.clear();
                 entry.seq
             }
-            TableRef::At { seq, .. } => *seq,
+            TableRef::At { seq, since: theirs } => {
+                since = theirs.clone();
+                *seq
+            }
             TableRef::Packed { .. } => return Err(packed_table(entry.seq)),
         };
         // A fence never goes back; an entry of a writer that did not look would otherwise hide one.
-        let fence = self.state.fence.max(entry.fence);
+        let fence = Fence {
+            epoch: self.state.fence.epoch.max(entry.fence.epoch),
+            horizon: self.state.fence.horizon.max(entry.fence.horizon),
+        };
         let state = LogState { seq: entry.seq, fence, refs, time: entry.time.max(self.state.time) };
         Ok(Head { state: Arc::new(state), features: entry.features.clone(), table_seq, since })
     }
 
-    /// The entry that makes `changes` next; without changes, one that only takes its seq.
-    pub fn next(&self, mut changes: Vec<Change>, stamp: Stamp) -> Entry {
-        let seq = self.state.seq + 1;
-        for change in changes.iter_mut().filter(|change| change.operation == Operation::Create) {
-            change.created_seq = seq;
-        }
-        let mut entry = Entry {
-            seq,
-            nonce: stamp.nonce,
-            fence: self.state.fence,
-            actor: stamp.actor,
-            host: stamp.host,
-            time: stamp.time.max(self.state.time),
-            changes,
-            table: TableRef::At { seq: self.table_seq, since: BTreeMap::new() },
-            features: self.features.clone(),
-            extra: serde_json::Map::new(),
+    fn seq(&self) -> u64 {
+        self.state.seq
+    }
+
+    fn time(&self) -> Time {
+        self.state.time
+    }
+
+    fn features(&self) -> &Features {
+        &self.features
+    }
+}
+
+/// Makes the changes of entry `seq` in a table, and notes them.
+fn apply(changes: &[Change], seq: u64, table: &mut RefTable, since: &mut BTreeMap<RefName, Option<RefState>>) {
+    for change in changes {
+        let now = change.target.map(|target| RefState { created_seq: change.created_seq, changed_seq: seq, target });
+        match now {
+            Some(now) => table.refs.insert(change.name.clone(), now),
+            None => table.refs.remove(&change.name),
         };
-        let mut refs = self.state.refs.clone();
-        let mut since = self.since.clone();
-        for change in &entry.changes {
-            let now =
-                change.target.map(|target| RefState { created_seq: change.created_seq, changed_seq: seq, target });
-            match now {
-                Some(now) => refs.refs.insert(change.name.clone(), now),
-                None => refs.refs.remove(&change.name),
-            };
-            since.insert(change.name.clone(), now);
-        }
-        entry.table = if self.table_seq == 0 || seq.is_multiple_of(TABLE_EVERY) {
-            TableRef::Here(RefTable { refs: refs.refs })
-        } else {
-            TableRef::At { seq: self.table_seq, since }
-        };
-        entry
+        since.insert(change.name.clone(), now);
     }
 }
 

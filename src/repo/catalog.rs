@@ -1,0 +1,199 @@
+//! The state that the mesh log's entries add up to: which domains there are; and the entry that comes next.
+
+use std::collections::BTreeMap;
+
+use super::error::RepoError;
+use super::follow::LogHead;
+use super::write::Stamp;
+use crate::format::error::FormatError;
+use crate::format::log::{decode_mesh_entry, encode_mesh_entry};
+use crate::model::content::Constants;
+use crate::model::id::Uid;
+use crate::model::log::{DomainChange, DomainInfo, DomainOperation, DomainTable, DomainTableRef, Features, MeshEntry};
+use crate::model::time::Time;
+
+/// Every entry whose seq is a multiple of this carries the whole table.
+const TABLE_EVERY: u64 = 64;
+
+/// A table of at most this many domains stands in every entry: it costs less than the read of another entry that it
+/// saves.
+const TABLE_ALWAYS_DOMAINS_MAX: usize = 64;
+
+/// The mesh log as read up to some entry.
+#[derive(Clone, Debug)]
+pub struct Catalog {
+    pub seq: u64,
+    pub uid: Uid,
+    pub constants: Constants,
+    pub domains: DomainTable,
+    pub features: Features,
+    pub time: Time,
+    table_seq: u64,
+    since: BTreeMap<String, Option<DomainInfo>>,
+}
+
+impl Catalog {
+    /// A mesh before its first entry.
+    pub fn before_first(uid: Uid) -> Catalog {
+        Catalog {
+            seq: 0,
+            uid,
+            constants: Constants::default(),
+            domains: DomainTable::new(),
+            features: Features::default(),
+            time: Time(i64::MIN),
+            table_seq: 0,
+            since: BTreeMap::new(),
+        }
+    }
+
+    /// The entry that makes `change` next; without one, an entry that only takes its seq.
+    pub fn next(&self, change: Option<DomainChange>, stamp: Stamp) -> MeshEntry {
+        let seq = self.seq + 1;
+        let changes: Vec<_> = change
+            .map(|mut change| {
+                if change.operation == DomainOperation::Create {
+                    change.domain.created_seq = seq;
+                }
+                change
+            })
+            .into_iter()
+            .collect();
+        let (mut domains, mut since) = (self.domains.clone(), self.since.clone());
+        apply(&changes, &mut domains, &mut since);
+        let whole = self.table_seq == 0 || seq.is_multiple_of(TABLE_EVERY) || domains.len() <= TABLE_ALWAYS_DOMAINS_MAX;
+        MeshEntry {
+            seq,
+            nonce: stamp.nonce,
+            uid: self.uid,
+            constants: self.constants,
+            actor: stamp.author.actor,
+            host: stamp.author.host,
+            time: stamp.time.max(self.time),
+            changes,
+            table: match whole {
+                true => DomainTableRef::Here(domains),
+                false => DomainTableRef::At { seq: self.table_seq, since },
+            },
+            features: self.features.clone(),
+            extra: serde_json::Map::new(),
+        }
+    }
+}
+
+impl LogHead for Catalog {
+    type Entry = MeshEntry;
+
+    fn decode(bytes: &[u8]) -> Result<MeshEntry, FormatError> {
+        decode_mesh_entry(bytes)
+    }
+
+    fn encode(entry: &MeshEntry) -> Result<Vec<u8>, FormatError> {
+        encode_mesh_entry(entry)
+    }
+
+    fn entry_seq(entry: &MeshEntry) -> u64 {
+        entry.seq
+    }
+
+    fn table_of(entry: &MeshEntry) -> Option<u64> {
+        match &entry.table {
+            DomainTableRef::At { seq, .. } => Some(*seq),
+            DomainTableRef::Here(_) => None,
+        }
+    }
+
+    fn at(entry: &MeshEntry, table: Option<&MeshEntry>) -> Result<Catalog, RepoError> {
+        let (domains, table_seq, since) = match (&entry.table, table.map(|table| &table.table)) {
+            (DomainTableRef::Here(table), _) => (table.clone(), entry.seq, BTreeMap::new()),
+            (DomainTableRef::At { seq, since }, Some(DomainTableRef::Here(table))) => {
+                (overlaid(table, since), *seq, since.clone())
+            }
+            (DomainTableRef::At { seq, .. }, _) => return Err(damaged(*seq, "it should carry the whole table")),
+        };
+        Ok(Catalog {
+            seq: entry.seq,
+            uid: entry.uid,
+            constants: entry.constants,
+            domains,
+            features: entry.features.clone(),
+            time: entry.time,
+            table_seq,
+            since,
+        })
+    }
+
+    fn then(&self, entry: &MeshEntry) -> Result<Catalog, RepoError> {
+        if entry.seq != self.seq + 1 {
+            return Err(damaged(self.seq + 1, &format!("it says that it is entry {}", entry.seq)));
+        }
+        if self.seq > 0 && (entry.uid != self.uid || entry.constants != self.constants) {
+            return Err(damaged(entry.seq, "it is of another mesh than the entry before"));
+        }
+        let (mut domains, mut since) = (self.domains.clone(), self.since.clone());
+        apply(&entry.changes, &mut domains, &mut since);
+        let table_seq = match &entry.table {
+            DomainTableRef::Here(table) => {
+                if *table != domains {
+                    tracing::error!(seq = entry.seq, "the mesh log's table differs from what its entries add up to");
+                    domains = table.clone();
+                }
+                since.clear();
+                entry.seq
+            }
+            DomainTableRef::At { seq, since: theirs } => {
+                since = theirs.clone();
+                *seq
+            }
+        };
+        Ok(Catalog {
+            seq: entry.seq,
+            uid: entry.uid,
+            constants: entry.constants,
+            domains,
+            features: entry.features.clone(),
+            time: entry.time.max(self.time),
+            table_seq,
+            since,
+        })
+    }
+
+    fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    fn time(&self) -> Time {
+        self.time
+    }
+
+    fn features(&self) -> &Features {
+        &self.features
+    }
+}
+
+fn apply(changes: &[DomainChange], table: &mut DomainTable, since: &mut BTreeMap<String, Option<DomainInfo>>) {
+    for change in changes {
+        let name = change.domain.name.clone();
+        let now = (change.operation != DomainOperation::Delete).then(|| change.domain.clone());
+        match &now {
+            Some(now) => table.insert(name.clone(), now.clone()),
+            None => table.remove(&name),
+        };
+        since.insert(name, now);
+    }
+}
+
+fn overlaid(table: &DomainTable, since: &BTreeMap<String, Option<DomainInfo>>) -> DomainTable {
+    let mut domains = table.clone();
+    for (name, now) in since {
+        match now {
+            Some(now) => domains.insert(name.clone(), now.clone()),
+            None => domains.remove(name),
+        };
+    }
+    domains
+}
+
+fn damaged(seq: u64, reason: &str) -> RepoError {
+    RepoError::Damaged { what: format!("entry {seq} of the mesh log"), reason: reason.to_owned() }
+}
