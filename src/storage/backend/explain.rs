@@ -65,7 +65,7 @@ impl Failure<'_> {
         let said = self.said(status, code, message);
         let (store, key, action) = (self.store.to_owned(), self.key.to_owned(), self.action);
         match (status, code) {
-            (404, "NoSuchBucket" | "ContainerNotFound") => self.no_bucket(),
+            (404, "NoSuchBucket" | "ContainerNotFound") | (400, "InvalidBucketName") => self.no_bucket(),
             (404, _) if action == "listing" => self.no_bucket(),
             (404, _) => StoreError::NotFound { store, key },
             (_, "RequestTimeTooSkewed") => {

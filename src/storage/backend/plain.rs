@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -75,13 +76,20 @@ impl PlainStore {
         if let object_store::Error::NotFound { .. } = error {
             return StoreError::NotFound { store, key };
         }
-        let (kind, reason) = io_cause(error).map_or((None, error.to_string()), |io| (Some(io.kind()), io.to_string()));
-        match kind {
-            Some(io::ErrorKind::PermissionDenied) => {
+        match io_cause(error) {
+            Some(cause) => self.io_error(action, &key, cause),
+            None => StoreError::Unusable { store, action, key, reason: error.to_string() },
+        }
+    }
+
+    fn io_error(&self, action: &'static str, key: &str, error: &io::Error) -> StoreError {
+        let (store, key, reason) = (self.name.clone(), key.to_owned(), error.to_string());
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => {
                 StoreError::Denied { store, action, key, reason, hint: "Give this user access to the folder" }
             }
-            Some(io::ErrorKind::ReadOnlyFilesystem) => StoreError::ReadOnly { store, reason },
-            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => StoreError::Full { store, reason },
+            io::ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly { store, reason },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full { store, reason },
             // A disk that fails is not made better by asking again, so nothing here is worth a repeat.
             _ => StoreError::Unusable { store, action, key, reason },
         }
@@ -89,20 +97,36 @@ impl PlainStore {
 
     async fn range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
         let location = self.location(key)?;
-        // Asking for the very range reads it in one step; only where that fails the end has to be looked for.
-        let whole = self.inner.get_ranges(&location, std::slice::from_ref(&range)).await;
-        match whole.map(|mut parts| parts.pop()) {
-            Ok(Some(bytes)) => return Ok(bytes),
-            Err(error @ object_store::Error::NotFound { .. }) => return Err(self.error("reading", key, &error)),
-            Ok(None) | Err(_) => {}
-        }
-        let end = range.end.min(self.size(key).await?);
-        if range.start >= end {
-            return Ok(Bytes::new());
-        }
-        let options = GetOptions::default().with_range(Some(range.start..end));
-        let read = async { self.inner.get_opts(&location, options).await?.bytes().await };
+        let read = async {
+            let end = range.end.min(self.inner.head(&location).await?.size);
+            if range.start >= end {
+                return Ok(Bytes::new());
+            }
+            let options = GetOptions::default().with_range(Some(range.start..end));
+            self.inner.get_opts(&location, options).await?.bytes().await
+        };
         read.await.map_err(|error| self.error("reading", key, &error))
+    }
+
+    /// A range of a file in one step; `object_store` takes three, or memory for all that was asked for.
+    async fn file_range(&self, file: PathBuf, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        let read = task::blocking(move || {
+            let file = std::fs::File::open(file)?;
+            let meta = file.metadata()?;
+            if meta.is_dir() {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+            let len = range.end.min(meta.len()).saturating_sub(range.start);
+            let mut bytes = vec![0; usize::try_from(len).map_err(|_| io::ErrorKind::OutOfMemory)?];
+            file.read_exact_at(&mut bytes, range.start)?;
+            Ok(Bytes::from(bytes))
+        });
+        read.await.map_err(|error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                StoreError::NotFound { store: self.name.clone(), key: key.to_owned() }
+            }
+            _ => self.io_error("reading", key, &error),
+        })
     }
 }
 
@@ -161,7 +185,14 @@ impl Store for PlainStore {
 
     fn get_range(&self, key: &str, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, StoreError>> {
         let key = key.to_owned();
-        async move { if range.is_empty() { Ok(Bytes::new()) } else { self.range(&key, range).await } }.boxed()
+        async move {
+            match self.local_path(&key) {
+                _ if range.is_empty() => Ok(Bytes::new()),
+                Some(file) => self.file_range(file, &key, range).await,
+                None => self.range(&key, range).await,
+            }
+        }
+        .boxed()
     }
 
     fn get_range_versioned(&self, key: &str, range: Range<u64>) -> BoxFuture<'_, Result<(Bytes, Version), StoreError>> {
@@ -306,5 +337,23 @@ impl Store for PlainStore {
 
     fn clock_skew(&self) -> Option<i64> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_the_disk_are_told_apart() {
+        let store = PlainStore::memory("failures");
+        let explained = |kind: io::ErrorKind| {
+            let source = Box::new(io::Error::from(kind));
+            store.error("writing", "k", &object_store::Error::Generic { store: "LocalFileSystem", source })
+        };
+        assert!(matches!(explained(io::ErrorKind::ReadOnlyFilesystem), StoreError::ReadOnly { .. }));
+        assert!(matches!(explained(io::ErrorKind::StorageFull), StoreError::Full { .. }));
+        assert!(matches!(explained(io::ErrorKind::PermissionDenied), StoreError::Denied { .. }));
+        assert!(matches!(explained(io::ErrorKind::InvalidData), StoreError::Unusable { .. }));
     }
 }

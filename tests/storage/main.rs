@@ -1,0 +1,7 @@
+//! Stores: one conformance suite for all of them, and what faults do to each call.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod conformance;
+mod race;
