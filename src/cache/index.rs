@@ -10,7 +10,7 @@ use lru::LruCache;
 use super::blocks::BlockId;
 
 /// Blocks known to be in the folder, the least recently used first to go.
-pub struct Index {
+pub(super) struct Index {
     sizes: LruCache<BlockId, u32>,
     bytes: u64,
 }
@@ -63,7 +63,7 @@ impl Index {
 }
 
 /// The blocks below `packs`, oldest first, and what dead processes left half written removed.
-pub fn scan(packs: &Path) -> Vec<(BlockId, u32)> {
+pub(super) fn scan(packs: &Path) -> Vec<(BlockId, u32)> {
     let mut found = BTreeMap::new();
     let folders = fs::read_dir(packs).into_iter().flatten().flatten();
     for folder in folders.filter(|folder| folder.file_type().is_ok_and(|kind| kind.is_dir())) {

@@ -4,6 +4,6 @@
 //! block checks them as if they came from the store.
 
 pub mod blocks;
-pub mod index;
+mod index;
 pub mod memory;
 pub mod weight;

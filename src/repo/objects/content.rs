@@ -13,7 +13,7 @@ use crate::format::error::FormatError;
 use crate::format::pack::FrameKind;
 use crate::model::content::{FileBody, FileContent, Item, Page, PageRef, SEGMENT_BYTES};
 use crate::model::entry::XattrValue;
-use crate::model::id::{ChunkId, ContentId, Location};
+use crate::model::id::{ChunkId, Codec, ContentId, Location};
 use crate::repo::error::RepoError;
 
 /// Frames this near to each other in a pack are fetched as one range, in bytes.
@@ -34,12 +34,16 @@ struct WantedChunk {
     location: Location,
 }
 
-fn decode_chunk(raw: &Bytes, id: &ChunkId) -> Result<Bytes, FormatError> {
+fn decode_chunk(raw: &Bytes, id: &ChunkId, location: &Location) -> Result<Bytes, FormatError> {
     let found = chunk_id(raw);
     if found != *id {
         return Err(FormatError::WrongId { what: "chunk", expected: id.to_string(), found: found.to_string() });
     }
-    Ok(raw.clone())
+    Ok(match location.codec {
+        // Still a part of what was fetched, all of which it would keep in memory.
+        Codec::Raw => Bytes::copy_from_slice(raw),
+        Codec::Zstd => raw.clone(),
+    })
 }
 
 /// Children of a list that touch `range`, with their offsets. `start` is the offset of the first.
@@ -204,7 +208,7 @@ impl Objects {
         kept().or_else(|| {
             let _alone = shared.decode_lock(location);
             kept().or_else(|| {
-                let raw = self.frame_from_here(FrameKind::Chunk, location, |raw| decode_chunk(raw, id))?;
+                let raw = self.frame_from_here(FrameKind::Chunk, location, |raw| decode_chunk(raw, id, location))?;
                 shared.keep_chunk(*id, *location, raw.clone());
                 Some(raw)
             })
@@ -219,7 +223,7 @@ impl Objects {
         fetch: Option<&Fetch>,
     ) -> Result<Bytes, RepoError> {
         let wanted = Wanted { kind: FrameKind::Chunk, what: format!("chunk {id}"), location, reach, fetch };
-        let raw = self.frame(wanted, |raw| decode_chunk(raw, id)).await?;
+        let raw = self.frame(wanted, |raw| decode_chunk(raw, id, location)).await?;
         self.shared().keep_chunk(*id, *location, raw.clone());
         Ok(raw)
     }

@@ -112,6 +112,11 @@ impl Shared {
         }))
     }
 
+    /// The runtime that fetches run on.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Gives way where the disk fills up: to be called every few seconds while mounted, and when staging finds no room.
     pub fn trim(&self) {
         if let Some(blocks) = &self.blocks {

@@ -1,13 +1,28 @@
 //! What this machine sent to a domain before, so that it need not go again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::id::Uid;
-use crate::repo::db::RepoDb;
+use crate::model::id::{ChunkId, Location, Uid};
+use crate::repo::db::{RepoDb, SentChunk};
+use crate::repo::error::RepoError;
 
-/// One domain's part of the index of sent chunks.
+/// One domain's part of the index of sent chunks. Calls block on local storage.
 #[derive(Clone, Debug)]
 pub struct SentIndex {
     pub db: Arc<RepoDb>,
     pub domain: Uid,
+}
+
+impl SentIndex {
+    /// Where these chunks were sent to, and under which label: whoever uses one answers for its pack
+    /// ([`super::Upload::packs`]).
+    pub(super) fn find(&self, chunks: &[ChunkId]) -> Result<HashMap<ChunkId, SentChunk>, RepoError> {
+        self.db.find_sent(&self.domain, chunks)
+    }
+
+    /// Keeps the chunks of a pack that is whole in the store, sent in an upload begun under `epoch`.
+    pub(super) fn keep(&self, epoch: u64, chunks: &[(ChunkId, Location)]) -> Result<(), RepoError> {
+        self.db.add_sent(&self.domain, epoch, chunks)
+    }
 }
