@@ -68,3 +68,7 @@ pub const FILTER_BYTES_MAX: usize = 2048;
 
 /// Largest list of condemned things, and largest relocation map.
 pub const COLLECTION_BYTES_MAX: usize = 256 << 20;
+
+/// Features that this version knows how to read, and to write. Version 1 has none beyond itself.
+pub const FEATURES_READ: &[&str] = &[];
+pub const FEATURES_WRITE: &[&str] = &[];

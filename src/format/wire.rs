@@ -85,10 +85,6 @@ impl<'a> Reader<'a> {
         FormatError::Damaged { what: self.what, why: why.into() }
     }
 
-    pub fn left(&self) -> usize {
-        self.left.len()
-    }
-
     pub fn take(&mut self, len: usize) -> Result<&'a [u8]> {
         match self.left.split_at_checked(len) {
             Some((taken, left)) => {

@@ -1,3 +1,4 @@
 //! The stored format: ids that depend on content alone, round trips, hostile bytes, golden files.
 
+mod chunks;
 mod trees;
