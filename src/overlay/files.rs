@@ -36,12 +36,6 @@ impl FileIdentity {
     pub fn of(file: &File) -> io::Result<FileIdentity> {
         Ok(FileIdentity::from(&file.metadata()?))
     }
-
-    /// What a row keeps of it.
-    pub fn to_bytes(self) -> Vec<u8> {
-        let words = [self.size, self.mtime.0 as u64, self.ctime.0 as u64, self.inode];
-        words.iter().flat_map(|word| word.to_le_bytes()).collect()
-    }
 }
 
 impl From<&fs::Metadata> for FileIdentity {

@@ -65,12 +65,8 @@ impl Overlay {
 
     /// A way to make everything committed so far survive power loss, which may be used without the view's lock.
     pub fn durability(&self) -> Durability {
-        Durability { wal: wal_path(&self.dir), files: self.files.clone() }
+        Durability { wal: self.dir.join(format!("{}-wal", schema::DB_NAME)), files: self.files.clone() }
     }
-}
-
-fn wal_path(dir: &Path) -> PathBuf {
-    dir.join(format!("{}-wal", schema::DB_NAME))
 }
 
 /// Makes what transactions committed survive power loss.

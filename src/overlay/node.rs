@@ -85,8 +85,8 @@ pub struct Node {
     pub target: Option<Vec<u8>>,
     /// The table of xattrs holds all of them; else the origin does.
     pub own_xattrs: bool,
-    /// Identity of the staged file when a commit stored its content as the origin.
-    pub settled: Option<Vec<u8>>,
+    /// A commit stored the staged bytes as the origin's content, and nothing was written since.
+    pub settled: bool,
     /// Differs from its origin otherwise than by name.
     pub dirty: bool,
     /// The operation that last touched it.
@@ -215,6 +215,12 @@ impl Db {
         self.run("DELETE FROM extent WHERE ino = ?1", [ino as i64])?;
         self.run("DELETE FROM xattr WHERE ino = ?1", [ino as i64])?;
         Ok(())
+    }
+
+    /// The inode whose origin is this path of the base, if it was touched.
+    pub fn node_of_origin(&self, path: &OriginPath) -> Result<Option<u64>, OverlayError> {
+        let sql = "SELECT ino FROM node WHERE origin_path = ?1 AND nlink > 0";
+        Ok(self.one::<i64>(sql, [path.as_bytes()])?.map(|ino| ino as u64))
     }
 
     /// Inodes without a name.

@@ -31,6 +31,17 @@ impl Overlay {
                 self.restore_lost_file(ino)?;
             }
         }
+        self.cut_under()
+    }
+
+    /// A truncation that was not finished left a file shorter than what shows through it: beyond its end is nothing.
+    fn cut_under(&self) -> Result<(), OverlayError> {
+        for (ino, under_len) in self.db.under_lens()? {
+            let size = self.files.identity(ino)?.size;
+            if size < under_len {
+                self.db.transaction(|db| db.truncate_under(ino, size))?;
+            }
+        }
         Ok(())
     }
 
@@ -40,7 +51,7 @@ impl Overlay {
         tracing::warn!(ino, "a staged file that was never synced did not survive: what was not written stays");
         self.files.create(ino, len, node.mtime)?;
         self.db.delete_extents(ino)?;
-        node.settled = None;
+        node.settled = false;
         self.db.put_node(&node)
     }
 }

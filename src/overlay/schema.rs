@@ -33,12 +33,13 @@ CREATE TABLE node (
     under_len INTEGER NOT NULL DEFAULT 0,
     target BLOB,                    -- of a symlink
     own_xattrs INTEGER NOT NULL DEFAULT 0,  -- 1: table xattr holds all; 0: those of the origin
-    settled BLOB,                   -- identity of the staged file when a commit stored it as the origin
+    settled INTEGER NOT NULL DEFAULT 0, -- 1: the staged bytes are the origin's content, as a commit stored it
     dirty INTEGER NOT NULL DEFAULT 0,   -- 1: differs from its origin otherwise than by name
     change INTEGER NOT NULL         -- number of the last operation that touched it
 );
 CREATE INDEX node_orphan ON node (ino) WHERE nlink = 0;
 CREATE INDEX node_dirty ON node (ino) WHERE dirty = 1;
+CREATE INDEX node_origin ON node (origin_path) WHERE origin_path IS NOT NULL;
 
 -- A name of a touched directory. Names without a row are the origin's.
 CREATE TABLE dirent (
@@ -128,13 +129,27 @@ impl Db {
 
     /// Runs `work` as one transaction: all of it, or with an error none of it.
     pub fn transaction<T, E: From<OverlayError>>(&self, work: impl FnOnce(&Db) -> Result<T, E>) -> Result<T, E> {
-        self.run("BEGIN IMMEDIATE", [])?;
-        let outcome = work(self).and_then(|value| self.run("COMMIT", []).map(|_| value).map_err(E::from));
-        if outcome.is_err() && !self.connection.is_autocommit() {
-            // The failure that led here says more than one of the rollback, which SQLite repeats at the next open.
-            let _ = self.run("ROLLBACK", []);
+        self.begin()?;
+        let outcome = work(self).and_then(|value| self.commit().map(|()| value).map_err(E::from));
+        if outcome.is_err() {
+            self.rollback();
         }
         outcome
+    }
+
+    pub fn begin(&self) -> Result<(), OverlayError> {
+        self.run("BEGIN IMMEDIATE", []).map(drop)
+    }
+
+    pub fn commit(&self) -> Result<(), OverlayError> {
+        self.run("COMMIT", []).map(drop)
+    }
+
+    pub fn rollback(&self) {
+        if !self.connection.is_autocommit() {
+            // Whatever led here says more than a failure of the rollback, which SQLite makes good at the next open.
+            let _ = self.run("ROLLBACK", []);
+        }
     }
 
     pub(super) fn error(&self, source: rusqlite::Error) -> OverlayError {

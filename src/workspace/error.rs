@@ -1,14 +1,12 @@
 //! What can go wrong in a working tree, named by what a caller can do about it.
 
-use std::sync::Arc;
-
-use crate::model::content::FileContent;
+use crate::model::content::{ExternalContent, FileContent};
+use crate::model::entry::XattrValue;
 use crate::model::id::NodeId;
 use crate::model::path::NameError;
 use crate::model::tree::NodeBody;
 use crate::overlay::error::OverlayError;
 use crate::repo::error::RepoError;
-use crate::repo::objects::ahead::ReadAhead;
 
 /// What an operation needs that is not in memory or in the cache. Nothing was changed: fetch it (see
 /// [`super::Workspace::fetch`]), then call again.
@@ -17,7 +15,13 @@ pub enum Miss {
     /// Nodes of directories.
     Nodes(Vec<(NodeId, NodeBody)>),
     /// A range of a file's bytes.
-    Content { content: Arc<FileContent>, offset: u64, len: u64, ahead: Option<Arc<ReadAhead>> },
+    Content { content: FileContent, offset: u64, len: u64 },
+    /// Where data and holes of a file are, from an offset on.
+    Items { content: FileContent, offset: u64 },
+    /// A range of a file outside the mesh.
+    External { content: ExternalContent, offset: u64, len: u64 },
+    /// The value of an extended attribute.
+    Xattr(XattrValue),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +55,11 @@ pub enum WorkspaceError {
     NoSpace(String),
     #[error("no such extended attribute")]
     NoAttribute,
+    #[error("the file has as many names as it can have")]
+    TooManyLinks,
+    /// The content is of a kind that this version does not know, or lies outside the mesh and cannot be had.
+    #[error("{0}")]
+    Unreadable(String),
     /// Offsets end at 2^63.
     #[error("a file cannot be that large")]
     TooLarge,

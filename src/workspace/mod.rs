@@ -1,4 +1,4 @@
-//! The working tree of a branch: a base snapshot plus this machine's staged changes.
+#![doc = include_str!("README.md")]
 
 pub mod attr;
 pub mod error;
@@ -7,3 +7,16 @@ pub mod open_file;
 pub mod place;
 pub mod snapshot;
 pub mod view;
+
+mod allocate;
+mod attributes;
+mod base;
+mod external;
+mod file_state;
+mod listing;
+mod live;
+mod names;
+mod number;
+mod rename;
+mod state;
+mod xattrs;

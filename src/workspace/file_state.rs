@@ -1,0 +1,289 @@
+//! The data of an open file, shared by all its handles.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use super::error::{Miss, WorkspaceError};
+use super::external::ExternalCache;
+use super::state::{After, Inode, Result, State};
+use crate::model::entry::{Content, Entry, Kind};
+use crate::model::time::Time;
+use crate::overlay::entry::bare;
+use crate::overlay::error::OverlayError;
+use crate::overlay::files;
+use crate::overlay::node::{Node, Under};
+use crate::overlay::ranges::RangeSet;
+use crate::repo::objects::Objects;
+
+/// One open inode. Its lock comes before the view's: who holds the view's lock must not wait for this one.
+#[derive(Debug)]
+pub struct FileState {
+    pub ino: u64,
+    pub data: RwLock<Data>,
+}
+
+/// Where an open file's bytes are.
+#[derive(Debug)]
+pub enum Data {
+    /// Created here, nothing written yet.
+    Empty,
+    /// The base's, untouched.
+    Base(Arc<Entry>),
+    Staged(StagedData),
+}
+
+/// A staged file, whole or with the base showing through.
+#[derive(Debug)]
+pub struct StagedData {
+    pub file: Arc<File>,
+    pub under: Option<Under>,
+    /// Bytes of the staged file that count, as far as `under` goes; past that all do.
+    pub valid: RangeSet,
+    /// The commit snapshot that the row's change was last noted for.
+    pub noted: Option<u64>,
+}
+
+/// An open inode as the view keeps it.
+#[derive(Debug)]
+pub struct OpenState {
+    pub state: Arc<FileState>,
+    pub handles: u32,
+    pub writers: u32,
+    /// The base's entry that it was opened with, as long as it is untouched.
+    pub entry: Option<Arc<Entry>>,
+}
+
+/// What reading needs besides the file's own state.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    pub objects: &'a Objects,
+    pub external: &'a ExternalCache,
+}
+
+impl Data {
+    pub fn size(&self) -> Result<u64> {
+        match self {
+            Data::Empty => Ok(0),
+            Data::Base(entry) => Ok(entry.size()),
+            Data::Staged(staged) => staged.size(),
+        }
+    }
+
+    pub fn read(&self, sources: Sources<'_>, offset: u64, len: usize) -> Result<Bytes> {
+        let size = self.size()?;
+        let end = offset.saturating_add(len as u64).min(size);
+        if offset >= end {
+            return Ok(Bytes::new());
+        }
+        match self {
+            Data::Empty => Ok(Bytes::new()),
+            Data::Base(entry) => read_entry(sources, entry, offset, end - offset),
+            Data::Staged(staged) => staged.read(sources, offset, end),
+        }
+    }
+}
+
+impl StagedData {
+    pub fn size(&self) -> Result<u64> {
+        Ok(self.file.metadata().map_err(io)?.len())
+    }
+
+    /// Bytes up to here may be the base's.
+    fn under_len(&self) -> u64 {
+        self.under.as_ref().map_or(0, |under| under.len)
+    }
+
+    /// The stretch that starts at `offset`, up to `end`, and whether the staged file has it.
+    pub fn piece(&self, offset: u64, end: u64) -> (std::ops::Range<u64>, bool) {
+        let under_len = self.under_len();
+        if offset >= under_len {
+            return (offset..end, true);
+        }
+        self.valid.piece(offset, end.min(under_len))
+    }
+
+    fn read(&self, sources: Sources<'_>, offset: u64, end: u64) -> Result<Bytes> {
+        let (first, staged) = self.piece(offset, end);
+        if let (false, Some(under)) = (staged, &self.under)
+            && first.end == end
+        {
+            return read_entry(sources, &under.entry, offset, end - offset);
+        }
+        let mut bytes = vec![0; usize::try_from(end - offset).map_err(|_| WorkspaceError::TooLarge)?];
+        let mut at = offset;
+        while at < end {
+            let (piece, staged) = self.piece(at, end);
+            let target = &mut bytes[(at - offset) as usize..(piece.end - offset) as usize];
+            match (&self.under, staged) {
+                (Some(under), false) => {
+                    let found = read_entry(sources, &under.entry, at, piece.end - at)?;
+                    target[..found.len()].copy_from_slice(&found);
+                }
+                _ => read_full(&self.file, target, at)?,
+            }
+            at = piece.end;
+        }
+        Ok(bytes.into())
+    }
+}
+
+/// Fills `target`, with zeros past the end of the file.
+fn read_full(file: &File, target: &mut [u8], offset: u64) -> Result<()> {
+    let mut done = 0;
+    while done < target.len() {
+        match file.read_at(&mut target[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(read) => done += read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(io(error)),
+        }
+    }
+    target[done..].fill(0);
+    Ok(())
+}
+
+/// A range of a committed file's bytes, when it is at hand.
+pub fn read_entry(sources: Sources<'_>, entry: &Entry, offset: u64, len: u64) -> Result<Bytes> {
+    match &entry.content {
+        Content::File(content) => {
+            let bytes = sources.objects.cached_read(content, offset, len);
+            bytes.ok_or_else(|| Miss::Content { content: content.clone(), offset, len }.into())
+        }
+        Content::External(content) => sources.external.read(content, offset, len),
+        Content::Unknown { kind, .. } => Err(WorkspaceError::Unreadable(format!(
+            "content of kind {kind}, which this version of meshfs does not know: use a newer one"
+        ))),
+        _ => Err(WorkspaceError::Invalid("not a regular file")),
+    }
+}
+
+/// An error of the staged file itself.
+pub fn io(error: std::io::Error) -> WorkspaceError {
+    OverlayError::io(std::path::Path::new("a staged file"), error).into()
+}
+
+impl State {
+    /// Counts one more handle of a regular file.
+    pub fn open(&mut self, ino: u64, write: bool) -> Result<Arc<FileState>> {
+        if !self.open.contains_key(&ino) {
+            let inode = self.resolve(ino)?;
+            let (data, entry) = self.open_data(&inode)?;
+            let state = Arc::new(FileState { ino, data: RwLock::new(data) });
+            self.open.insert(ino, OpenState { state, handles: 0, writers: 0, entry });
+            self.live.pin(ino);
+        }
+        let open = self.open.get_mut(&ino).ok_or(WorkspaceError::Stale)?;
+        open.handles += 1;
+        open.writers += u32::from(write);
+        Ok(open.state.clone())
+    }
+
+    fn open_data(&self, inode: &Inode) -> Result<(Data, Option<Arc<Entry>>)> {
+        match inode.kind() {
+            Kind::File => {}
+            Kind::Dir => return Err(WorkspaceError::IsDirectory),
+            Kind::Unknown => {
+                return Err(WorkspaceError::Unreadable(
+                    "content of a kind that this version of meshfs does not know: use a newer one".into(),
+                ));
+            }
+            _ => return Err(WorkspaceError::Invalid("not a regular file")),
+        }
+        let entry = match inode {
+            Inode::Staged(node) if node.staged => return Ok((Data::Staged(self.open_staged(node)?), None)),
+            Inode::Staged(node) => match &node.origin {
+                None => return Ok((Data::Empty, None)),
+                Some(origin) => origin.entry.clone(),
+            },
+            Inode::Base(base) => Arc::new(base.entry.clone()),
+            Inode::Detached(_, entry) => entry.clone(),
+        };
+        Ok((Data::Base(entry.clone()), Some(entry)))
+    }
+
+    fn open_staged(&self, node: &Node) -> Result<StagedData> {
+        let file = Arc::new(self.overlay.files.open_existing(node.ino)?);
+        let mut staged = StagedData { file, under: node.under.clone(), valid: RangeSet::default(), noted: None };
+        if staged.under.is_some() {
+            staged.valid = self.overlay.db.extents(node.ino)?;
+        }
+        Ok(staged)
+    }
+
+    /// Takes back one handle.
+    pub fn release(&mut self, ino: u64, write: bool) -> Result<()> {
+        let Some(open) = self.open.get_mut(&ino) else { return Ok(()) };
+        open.handles -= 1;
+        open.writers -= u32::from(write);
+        let (last, last_writer) = (open.handles == 0, write && open.writers == 0);
+        if last {
+            self.open.remove(&ino);
+            let dropped = self.live.unpin(ino);
+            self.drop_orphans(&dropped)?;
+        }
+        if last_writer {
+            let _ = ino;
+        }
+        Ok(())
+    }
+
+    /// Makes the staged file of `ino`, with what it has now showing through, or empty.
+    pub fn stage(&mut self, ino: u64, keep_content: bool) -> Result<StagedData> {
+        let staged = self.change(|state| {
+            let inode = state.resolve(ino)?;
+            let node = state.materialise(&inode)?;
+            let content = node.origin.as_ref().filter(|_| keep_content).map(|origin| &origin.entry);
+            let len = content.map_or(0, |entry| entry.size());
+            let under = content
+                .filter(|_| len > 0)
+                .map(|entry| Under { entry: Arc::new(bare(entry.content.clone(), Vec::new())), len });
+            state.made_file(ino);
+            let file = Arc::new(state.overlay.files.create(ino, len, node.mtime)?);
+            state.put_row(Node { staged: true, settled: false, under: under.clone(), ..(*node).clone() })?;
+            Ok(StagedData { file, under, valid: RangeSet::default(), noted: None })
+        })?;
+        if let Some(open) = self.open.get_mut(&ino) {
+            open.entry = None;
+        }
+        Ok(staged)
+    }
+
+    /// Notes that a staged file is about to be written: whatever looked at it before looks again.
+    pub fn note_write(&mut self, ino: u64) -> Result<()> {
+        self.change(|state| {
+            let Some(node) = state.row(ino)? else { return Ok(()) };
+            state.put_row(Node { settled: false, ..(*node).clone() }).map(drop)
+        })
+    }
+
+    /// Stores what `under` of a staged file is now, and its extents whole.
+    pub fn put_under(&mut self, ino: u64, under: Option<&Under>, valid: &RangeSet) -> Result<()> {
+        self.change(|state| {
+            let node = state.row(ino)?.ok_or(WorkspaceError::Stale)?;
+            state.put_row(Node { under: under.cloned(), ..(*node).clone() })?;
+            state.overlay.db.put_extents(ino, valid)?;
+            Ok(())
+        })
+    }
+
+    /// A file without a name is only the business of those who have it open: nothing of it is kept for a crash.
+    pub fn is_orphan(&self, ino: u64) -> bool {
+        self.orphans.contains(&ino)
+    }
+}
+
+/// Moves a staged file's mtime to `now`, as a write does.
+pub fn stamp(file: &File, now: Time) -> Result<()> {
+    files::set_mtime(file, now).map_err(io)
+}
+
+impl State {
+    /// Removes the staged file of a row that is deleted in the transaction under way.
+    pub fn remove_file_after(&mut self, ino: u64) {
+        self.then(After::RemoveFile(ino));
+    }
+}
