@@ -10,7 +10,8 @@ use super::reply::Answer;
 use crate::sys;
 use crate::vfs::Vfs;
 use crate::vfs::error::VfsError;
-use crate::vfs::node::{Caller, Miss};
+use crate::vfs::miss::Miss;
+use crate::vfs::node::Caller;
 
 /// Operations fetching or running aside at one time; more wait their turn within their own deadline.
 const ASIDE_MAX: usize = 256;

@@ -10,7 +10,9 @@ use fuser::{
     ReplyXattr,
 };
 
-use crate::vfs::node::{Created, DirItem, FileKind, Lookup, NodeAttr, NodeEntry, Opened, Serving, StatFs, XattrAnswer};
+use crate::vfs::node::{
+    Created, DirItem, FileKind, Lookup, NodeAttr, NodeEntry, Opened, OpenedDir, Serving, StatFs, XattrAnswer,
+};
 
 /// Numbers of nodes are never used again, so one generation serves all.
 const GENERATION: Generation = Generation(0);
@@ -49,6 +51,14 @@ answer!(ReplyAttr, (NodeAttr, Duration), |reply, (attr, ttl)| reply.attr(&ttl, &
 answer!(ReplyData, Vec<u8>, |reply, data| reply.data(&data));
 answer!(ReplyData, bytes::Bytes, |reply, data| reply.data(&data));
 answer!(ReplyOpen, Opened, |reply, opened| reply.opened(FileHandle(opened.handle), flags_of(&opened)));
+answer!(ReplyOpen, OpenedDir, |reply, opened| {
+    let flags = match opened.serving {
+        Serving::Fresh => FopenFlags::FOPEN_CACHE_DIR,
+        Serving::Kept => FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE,
+        Serving::Direct => FopenFlags::empty(),
+    };
+    reply.opened(FileHandle(opened.handle), flags)
+});
 answer!(ReplyCreate, Created, |reply, created| {
     // One ttl serves both entry and attributes here.
     let ttl = created.entry.attr_ttl.min(created.entry.entry_ttl);
@@ -66,7 +76,7 @@ answer!(ReplyStatfs, StatFs, |reply, space| reply.statfs(
     space.blocks_free,
     space.blocks_available,
     space.files,
-    u64::MAX - space.files,
+    space.files_free,
     space.block_bytes,
     space.name_bytes_max,
     space.block_bytes,

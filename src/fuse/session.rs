@@ -14,6 +14,7 @@ use super::forget::Forgetter;
 use super::later::Server;
 pub use super::unmount::Unmounted;
 use super::unmount::unmount;
+use crate::sys;
 use crate::vfs::Vfs;
 
 /// Threads that read requests. Nothing waits on them, so few serve all; several only so that one call into SQLite does
@@ -137,7 +138,7 @@ pub fn mount(vfs: Arc<Vfs>, dir: &Path, options: &MountOptions) -> Result<Sessio
 }
 
 fn config(options: &MountOptions) -> Config {
-    let is_root = effective_uid() == 0;
+    let is_root = sys::process::effective_uid() == 0;
     // The helper takes `,` for the end of an option.
     let source =
         if is_root { options.source.clone() } else { options.source.replace('\\', "\\\\").replace(',', "\\,") };
@@ -153,11 +154,6 @@ fn config(options: &MountOptions) -> Config {
     config.acl = if options.allow_other { SessionACL::All } else { SessionACL::Owner };
     config.n_threads = Some(THREADS);
     config
-}
-
-fn effective_uid() -> u32 {
-    // SAFETY: takes nothing and cannot fail.
-    unsafe { libc::geteuid() }
 }
 
 /// `dir` without symlinks, when it is a folder that hides nothing if mounted on.

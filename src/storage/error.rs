@@ -51,6 +51,19 @@ impl StoreError {
     pub fn is_not_found(&self) -> bool {
         matches!(self, StoreError::NotFound { .. })
     }
+
+    /// Whether somebody has to give us a right first.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, StoreError::Denied { .. } | StoreError::NoCredentials { .. })
+    }
+
+    pub fn is_read_only(&self) -> bool {
+        matches!(self, StoreError::ReadOnly { .. })
+    }
+
+    pub fn is_full(&self) -> bool {
+        matches!(self, StoreError::Full { .. })
+    }
 }
 
 /// What became of a create-if-absent that did not succeed.

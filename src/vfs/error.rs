@@ -1,6 +1,6 @@
 //! What can go wrong in a file operation, named by what a caller can do about it.
 
-use super::node::Miss;
+use super::miss::Miss;
 
 /// Texts stand where a person is to be told more than the errno says; `last-error` shows them.
 #[derive(Debug, thiserror::Error)]

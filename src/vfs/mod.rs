@@ -1,22 +1,56 @@
-//! (being written)
-//! File semantics without a kernel: one namespace over domains, branches, snapshots and control files.
+#![doc = include_str!("README.md")]
 
+mod attr;
+pub mod branch;
+mod change;
+pub mod control;
+mod convert;
+pub mod domain;
+mod entries;
 pub mod errno;
 pub mod error;
+mod file;
+mod follow;
+mod freshness;
+pub mod handle;
+pub mod job;
+mod level;
+mod listing;
+mod lookup;
+pub mod miss;
 pub mod node;
-mod operations;
+mod number;
+mod observer;
+mod refusal;
+pub mod snapshot;
+pub mod table;
+mod xattr;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock};
+
+use crate::model::id::Uid;
 use crate::repo::mesh::Mesh;
 use crate::sys::Sys;
+use crate::sys::clock::Clock;
+use crate::workspace::view::Workspace;
+use domain::DomainNode;
+use error::VfsError;
+use freshness::Freshness;
+use handle::HandleTable;
+use listing::Serials;
+use node::KernelCache;
+use refusal::LastErrors;
+use table::NodeTable;
 
 /// What a mount shows, to whom, and where its state lies.
 #[derive(Clone, Debug)]
 pub struct VfsOptions {
-    /// The mesh's own folder of state; workspaces lie in `workspaces/` below it.
+    /// The mesh's own folder of state.
     pub state_dir: PathBuf,
     /// Owner shown for what has none stored: whoever mounts.
     pub uid: u32,
@@ -34,14 +68,48 @@ pub struct VfsOptions {
 /// A mounted mesh, as the kernel sees it, without the kernel.
 #[derive(Debug)]
 pub struct Vfs {
+    mesh: Mesh,
     options: VfsOptions,
     runtime: tokio::runtime::Handle,
+    /// For work in the background, which must not keep the mount alive.
+    me: Weak<Vfs>,
+    /// When this was made, for the times of what has none of its own.
+    started: i64,
+    nodes: NodeTable,
+    handles: HandleTable,
+    serials: Serials,
+    domains: Mutex<HashMap<Uid, Arc<DomainNode>>>,
+    domains_seen: Freshness,
+    /// Looks at the mesh's log are taken in turns, so that many waiters cost one request.
+    domains_turn: tokio::sync::Mutex<()>,
+    kernel: RwLock<Option<Arc<dyn KernelCache>>>,
+    last_errors: LastErrors,
+    /// The task that polls; ends with this.
+    polling: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 impl Vfs {
     /// Serves `mesh`; background work goes to `runtime`.
-    pub fn new(_mesh: Mesh, options: VfsOptions, runtime: tokio::runtime::Handle) -> Arc<Vfs> {
-        Arc::new(Vfs { options, runtime })
+    pub fn new(mesh: Mesh, options: VfsOptions, runtime: tokio::runtime::Handle) -> Arc<Vfs> {
+        let vfs = Arc::new_cyclic(|me| Vfs {
+            mesh,
+            started: options.sys.clock.now(),
+            me: me.clone(),
+            runtime,
+            nodes: NodeTable::default(),
+            handles: HandleTable::default(),
+            serials: Serials::default(),
+            domains: Mutex::default(),
+            domains_seen: Freshness::never(),
+            domains_turn: tokio::sync::Mutex::default(),
+            kernel: RwLock::default(),
+            last_errors: LastErrors::default(),
+            polling: Mutex::default(),
+            options,
+        });
+        let polling = vfs.runtime.spawn(follow::poll_while_alive(vfs.me()));
+        *vfs.polling.lock() = Some(polling);
+        vfs
     }
 
     pub fn options(&self) -> &VfsOptions {
@@ -52,8 +120,68 @@ impl Vfs {
         &self.runtime
     }
 
-    /// Ends following and lets the workspaces finish what they do.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.options.sys.clock.clone()
+    }
+
+    /// Longest that an operation may wait for what it misses.
+    pub fn deadline(&self) -> Duration {
+        self.options.deadline
+    }
+
+    fn me(&self) -> Weak<Vfs> {
+        self.me.clone()
+    }
+
+    /// Nodes that the kernel knows, and open handles.
+    pub fn in_use(&self) -> (usize, usize) {
+        (self.nodes.count(), self.handles.count())
+    }
+
+    /// The workspace of a branch, opened when it is not yet: for the verbs of the control socket. What these change is
+    /// told to the kernel before they return.
+    pub async fn workspace(&self, domain: &str, branch: &str) -> Result<Arc<Workspace>, VfsError> {
+        let domain = self.open_domain(domain).await?;
+        domain.freshness().used(self.clock().elapsed());
+        if domain.branch(branch).is_none() {
+            domain.look(&*self.clock()).await?;
+        }
+        let branch = domain.branch(branch).ok_or_else(|| {
+            VfsError::Unknown(format!(
+                "domain `{0}` has no branch `{branch}`: `meshfs branch list {0}` shows them",
+                domain.name()
+            ))
+        })?;
+        branch.open(self).await
+    }
+
+    /// Whoever can make the kernel forget, from the mount on.
+    pub fn attach_kernel(&self, kernel: Arc<dyn KernelCache>) {
+        *self.kernel.write() = Some(kernel);
+    }
+
+    /// The mount has ended.
+    pub fn detach_kernel(&self) {
+        *self.kernel.write() = None;
+    }
+
+    /// Ends the work in the background. Workspaces close when the last of their users lets go.
     pub async fn close(&self) {
-        todo!()
+        let polling = self.polling.lock().take();
+        if let Some(polling) = polling {
+            polling.abort();
+            // An error says that it was aborted.
+            polling.await.ok();
+        }
+        self.detach_kernel();
+        self.domains.lock().clear();
+    }
+}
+
+impl Drop for Vfs {
+    fn drop(&mut self) {
+        if let Some(polling) = self.polling.lock().take() {
+            polling.abort();
+        }
     }
 }

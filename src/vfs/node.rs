@@ -76,13 +76,21 @@ pub enum Serving {
     Direct,
 }
 
-/// An open file or directory.
+/// An open file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Opened {
     pub handle: u64,
     pub serving: Serving,
     /// close(2) need not be told: nothing can fail then.
     pub quiet_close: bool,
+}
+
+/// An open directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenedDir {
+    pub handle: u64,
+    /// Of the listing as the kernel may keep it.
+    pub serving: Serving,
 }
 
 /// A file just made, and open.
@@ -151,6 +159,7 @@ pub struct StatFs {
     pub blocks_free: u64,
     pub blocks_available: u64,
     pub files: u64,
+    pub files_free: u64,
     pub name_bytes_max: u32,
 }
 
@@ -170,7 +179,3 @@ pub trait KernelCache: std::fmt::Debug + Send + Sync {
     /// Queues `outdated`, and tells `done` once the kernel has forgotten it all, also what was queued before.
     fn forget(&self, outdated: Vec<Outdated>, done: tokio::sync::oneshot::Sender<()>);
 }
-
-/// Something to fetch with [`super::Vfs::fetch`] before a call can succeed.
-#[derive(Clone, Debug)]
-pub enum Miss {}

@@ -1,0 +1,89 @@
+//! What has to be fetched before a call can be answered, and fetching it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Vfs;
+use super::branch::Branch;
+use super::convert::from_workspace;
+use super::domain::DomainNode;
+use super::error::VfsError;
+use super::job::Job;
+use super::snapshot::SnapshotTree;
+use crate::model::address::Revision;
+use crate::model::id::CommitId;
+use crate::sys::clock::within;
+use crate::workspace::error::Miss as WorkspaceMiss;
+use crate::workspace::view::Workspace;
+
+/// How long an operation waits for news of other machines before it goes on with what is known: the store may be away.
+const NEWS_WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// How long a command may hold the process that gave it.
+const JOB_WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Something to fetch with [`Vfs::fetch`] before a call can succeed.
+#[derive(Clone, Debug)]
+pub enum Miss {
+    /// The list of domains is older than a poll interval.
+    Domains,
+    /// A domain that was not opened yet.
+    Domain(String),
+    /// A domain's branches and tags as known here are older than a poll interval.
+    Refs(Arc<DomainNode>),
+    /// What a revision means now.
+    Revision(Arc<DomainNode>, Revision),
+    /// The tree of a commit.
+    Snapshot(Arc<DomainNode>, CommitId),
+    /// A branch that nobody entered yet.
+    Branch(Arc<Branch>),
+    Workspace(Arc<Workspace>, WorkspaceMiss),
+    Tree(Arc<SnapshotTree>, WorkspaceMiss),
+    /// Work that goes on in the background, also when nobody waits any more.
+    Job(Arc<Job>),
+}
+
+impl Vfs {
+    /// Fetches what `miss` names; then the call that missed may be made again.
+    pub async fn fetch(&self, miss: &Miss) -> Result<(), VfsError> {
+        match miss {
+            Miss::Domains => self.refresh_domains(NEWS_WAIT_MAX).await,
+            Miss::Domain(name) => self.open_domain(name).await.map(drop),
+            Miss::Refs(domain) => domain.refresh(self, NEWS_WAIT_MAX).await,
+            Miss::Revision(domain, revision) => domain.resolve(revision).await,
+            Miss::Snapshot(domain, id) => domain.open_snapshot(id).await,
+            Miss::Branch(branch) => branch.open(self).await.map(drop),
+            Miss::Workspace(workspace, inner) => {
+                let again = |inner| Miss::Workspace(workspace.clone(), inner);
+                workspace.fetch(inner).await.map_err(|error| from_workspace(error, again))
+            }
+            Miss::Tree(tree, inner) => {
+                let again = |inner| Miss::Tree(tree.clone(), inner);
+                tree.view().fetch(inner).await.map_err(|error| from_workspace(error, again))
+            }
+            Miss::Job(job) => match within(&*self.clock(), JOB_WAIT_MAX, job.finished()).await {
+                Some(()) => Ok(()),
+                None => Err(goes_on(job, JOB_WAIT_MAX)),
+            },
+        }
+    }
+
+    /// What to answer when fetching took longer than an operation may.
+    pub fn out_of_time(&self, miss: &Miss) -> VfsError {
+        match miss {
+            Miss::Job(job) => goes_on(job, self.deadline()),
+            _ => VfsError::Unreadable(format!(
+                "the store did not give what was needed within {} s: try again; `meshfs doctor` checks the store",
+                self.deadline().as_secs()
+            )),
+        }
+    }
+}
+
+fn goes_on(job: &Job, waited: Duration) -> VfsError {
+    VfsError::InProgress(format!(
+        "{} takes longer than {} s and goes on: `.meshfs/commit` and `.meshfs/status` of the branch tell how it ends",
+        job.what(),
+        waited.as_secs()
+    ))
+}
