@@ -42,21 +42,20 @@ impl LiveTable {
     pub fn add_lookup(&mut self, ino: u64, place: Place) -> Vec<u64> {
         let moved = self.0.get(&ino).is_some_and(|live| live.place != place);
         let dropped = if moved { self.set_place(ino, place.clone()) } else { Vec::new() };
-        self.entry(ino, || place).lookups += 1;
+        self.entry(ino, place).lookups += 1;
         dropped
     }
 
     /// Counts one open file.
     pub fn pin(&mut self, ino: u64) {
-        self.entry(ino, || Place::Staged).pins += 1;
+        self.entry(ino, Place::Staged).pins += 1;
     }
 
-    fn entry(&mut self, ino: u64, place: impl FnOnce() -> Place) -> &mut Live {
+    fn entry(&mut self, ino: u64, place: Place) -> &mut Live {
         if !self.0.contains_key(&ino) {
-            let place = place();
             if let Place::Base { parent, .. } = place {
                 // The path to an untouched thing goes through its directory, which must stay known as long.
-                self.entry(parent, || Place::Staged).pins += 1;
+                self.entry(parent, Place::Staged).pins += 1;
             }
             self.0.insert(ino, Live { lookups: 0, pins: 0, place });
         }
@@ -69,7 +68,7 @@ impl LiveTable {
         let before = std::mem::replace(&mut live.place, place);
         let now = live.place.clone();
         if let Place::Base { parent, .. } = now {
-            self.entry(parent, || Place::Staged).pins += 1;
+            self.entry(parent, Place::Staged).pins += 1;
         }
         match before {
             Place::Base { parent, .. } => self.unpin(parent),
