@@ -55,11 +55,19 @@ pub async fn read_links<S: NodeSource>(source: &S, table: Option<&LinkTable>) ->
     let mut ahead: Vec<(NodeId, LinkBody)> = table.map(|table| (table.id, table.body.clone())).into_iter().collect();
     while let Some((id, body)) = ahead.pop() {
         match &*source.link_node(&id, &body).await? {
-            LinkNode::Leaf(some) => groups.extend(some.iter().cloned()),
+            LinkNode::Leaf(parts) => parts.iter().for_each(|part| add_part(&mut groups, part)),
             LinkNode::Inner { children, .. } => {
                 ahead.extend(children.iter().rev().map(|child| (child.id, child.body.clone())));
             }
         }
     }
     Ok(groups)
+}
+
+/// A large group stands as adjacent parts with the same first path.
+fn add_part(groups: &mut Vec<LinkGroup>, LinkGroup(paths): &LinkGroup) {
+    match groups.last_mut() {
+        Some(LinkGroup(last)) if last.first() == paths.first() => last.extend_from_slice(&paths[1..]),
+        _ => groups.push(LinkGroup(paths.clone())),
+    }
 }

@@ -85,8 +85,8 @@ impl Decisions<'_> {
 
     /// Mode, owner, extended attributes and time of a directory that both sides have.
     pub fn directory_meta(&mut self, path: &TreePath, base: Option<&Entry>, ours: &Entry, theirs: &Entry) -> Meta {
-        let base = base.filter(|base| base.kind() == Kind::Dir);
-        let Some(meta) = merge_meta(base.map(|base| &base.meta), &ours.meta, &theirs.meta) else {
+        let directory = base.filter(|base| base.kind() == Kind::Dir);
+        let Some(meta) = merge_meta(directory.map(|base| &base.meta), &ours.meta, &theirs.meta) else {
             let sides = Sides { base, ours: Some(ours), theirs: Some(theirs) };
             return self.directory_itself(path, sides).unwrap_or(Side::Theirs).of(ours, theirs).meta.clone();
         };

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use super::old::{Old, Spot};
 use super::refused;
 use crate::format::node::{child_size, entry_size};
-use crate::format::split::{Splitter, build_dir, build_level, child_of, ends_by_hash};
+use crate::format::split::{Splitter, build_dir, build_level, child_of, dir_of_leaf, ends_by_hash};
 use crate::model::entry::Entry;
 use crate::model::source::NodeSource;
-use crate::model::tree::{Child, DirContent, NamedEntry, Node};
+use crate::model::tree::{Child, DirContent, NamedEntry, Node, NodeBody};
 use crate::repo::error::RepoError;
 
 /// New items by key; none removes the item of that key.
@@ -80,17 +80,48 @@ pub(super) async fn edit<S: NodeSource<Error = RepoError>>(
         return Ok(dir.clone());
     }
     let mut old = Old::open(source, dir).await?;
-    let mut above = Level::cut(&mut old, 0, changes).await?;
+    let mut recut = Level::cut(&mut old, 0, changes).await?;
     for level in 1..=old.height() {
+        let above = recut.changes_above();
         if above.is_empty() {
-            break;
+            return Ok(dir.clone());
         }
-        above = Level::cut(&mut old, level, above).await?;
+        recut = Level::cut(&mut old, level, above).await?;
     }
-    if above.is_empty() {
-        return Ok(dir.clone());
+    whole(source, old.height(), recut.nodes()).await
+}
+
+/// Some old nodes of a level, and what their items were cut into, by last name.
+#[derive(Default)]
+struct Recut {
+    taken: BTreeMap<Vec<u8>, Child>,
+    made: BTreeMap<Vec<u8>, Child>,
+}
+
+impl Recut {
+    /// What changes for the level above.
+    fn changes_above(mut self) -> Changes<Child> {
+        let mut above = Changes::new();
+        for (name, old) in self.taken {
+            match self.made.remove(&name) {
+                Some(new) if new.id == old.id => {}
+                new => {
+                    above.insert(name, new);
+                }
+            }
+        }
+        above.extend(self.made.into_iter().map(|(name, new)| (name, Some(new))));
+        above
     }
-    whole(source, old.height(), above.into_values().flatten().collect()).await
+
+    /// The nodes made, those that came out as they were in the place where they lie.
+    fn nodes(mut self) -> Vec<Child> {
+        let known = |new: Child| match self.taken.remove(&new.last_name) {
+            Some(old) if old.id == new.id => old,
+            _ => new,
+        };
+        self.made.into_values().map(known).collect()
+    }
 }
 
 /// The directory whose nodes on `level` are all of these.
@@ -114,7 +145,13 @@ async fn whole<S: NodeSource<Error = RepoError>>(
         }
         level -= 1;
     }
-    Ok(DirContent { id: top.id, counts: top.counts, body: top.body })
+    match (level, top.body) {
+        (0, NodeBody::Stored(location)) => {
+            let leaf = source.node(&top.id, &NodeBody::Stored(location)).await?;
+            dir_of_leaf(Node::clone(&leaf), Some(location)).map_err(refused)
+        }
+        (_, body) => Ok(DirContent { id: top.id, counts: top.counts, body }),
+    }
 }
 
 /// One level being cut anew.
@@ -125,14 +162,12 @@ struct Level<'o, 'a, I, S> {
     splitter: Splitter,
     /// Items of the node under way.
     under_way: Vec<I>,
-    /// Old nodes that were cut anew, and what they were cut into, by last name.
-    taken: BTreeMap<Vec<u8>, Child>,
-    made: BTreeMap<Vec<u8>, Child>,
+    recut: Recut,
 }
 
 impl<'o, 'a, I: Item, S: NodeSource<Error = RepoError>> Level<'o, 'a, I, S> {
-    /// Applies changes to one level; gives what changes on the level above.
-    async fn cut(old: &'o mut Old<'a, S>, level: u8, changes: Changes<I>) -> Result<Changes<Child>, RepoError> {
+    /// Applies changes to one level.
+    async fn cut(old: &'o mut Old<'a, S>, level: u8, changes: Changes<I>) -> Result<Recut, RepoError> {
         old.expect(level, changes.keys().map(Vec::as_slice)).await?;
         let mut this = Level {
             old,
@@ -140,35 +175,24 @@ impl<'o, 'a, I: Item, S: NodeSource<Error = RepoError>> Level<'o, 'a, I, S> {
             changes: changes.into_iter().peekable(),
             splitter: Splitter::new(level),
             under_way: Vec::new(),
-            taken: BTreeMap::new(),
-            made: BTreeMap::new(),
+            recut: Recut::default(),
         };
         while let Some((name, _)) = this.changes.peek() {
             let name = name.clone();
             this.run(&name).await?;
         }
-        let Level { taken, mut made, .. } = this;
-        let mut above: Changes<Child> = BTreeMap::new();
-        for (name, child) in taken {
-            match made.remove(&name) {
-                Some(same) if same.id == child.id => {}
-                other => {
-                    above.insert(name, other);
-                }
-            }
-        }
-        above.extend(made.into_iter().map(|(name, child)| (name, Some(child))));
-        Ok(above)
+        Ok(this.recut)
     }
 
     /// Cuts anew from the node that holds `name` until an old cut is met behind which nothing changes.
     async fn run(&mut self, name: &[u8]) -> Result<(), RepoError> {
         let mut spot = self.start(name).await?;
+        self.splitter = Splitter::new(self.level);
         loop {
             let node = self.old.node(&spot).await?;
             let child = self.old.child(&spot).clone();
             let next = self.old.next(&spot).await?;
-            self.taken.insert(child.last_name.clone(), child.clone());
+            self.recut.taken.insert(child.last_name.clone(), child.clone());
             for item in I::of(&node) {
                 self.insert_before(item.key())?;
                 match self.changes.next_if(|(name, _)| name.as_slice() == item.key()) {
@@ -234,7 +258,7 @@ impl<'o, 'a, I: Item, S: NodeSource<Error = RepoError>> Level<'o, 'a, I, S> {
         let items = std::mem::take(&mut self.under_way);
         if !items.is_empty() {
             let child = child_of(I::node(self.level, items)).map_err(refused)?;
-            self.made.insert(child.last_name.clone(), child);
+            self.recut.made.insert(child.last_name.clone(), child);
         }
         Ok(())
     }
