@@ -19,6 +19,11 @@ impl ProcessMark {
         ProcessMark { pid, started_ticks: started_ticks(pid).unwrap_or(0), boot: boot() }
     }
 
+    /// The process that has this number now.
+    pub fn of(pid: u32) -> Option<ProcessMark> {
+        Some(ProcessMark { pid, started_ticks: started_ticks(pid)?, boot: boot() })
+    }
+
     /// Does this process still run? A zombie does not: it will do nothing more.
     pub fn is_alive(&self) -> bool {
         self.boot == boot() && started_ticks(self.pid) == Some(self.started_ticks)
@@ -47,7 +52,7 @@ mod tests {
     fn a_process_is_alive_until_it_ends() {
         assert!(ProcessMark::of_this().is_alive());
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let mark = ProcessMark { pid: child.id(), started_ticks: started_ticks(child.id()).unwrap(), boot: boot() };
+        let mark = ProcessMark::of(child.id()).unwrap();
         assert!(mark.is_alive());
         child.kill().unwrap();
         child.wait().unwrap();

@@ -1,0 +1,11 @@
+//! Repositories on real stores: logs, attempts, refs, revisions; every interleaving that once went wrong, by name.
+
+mod attempts;
+mod collections;
+mod cost;
+mod meshes;
+mod reading;
+mod revisions;
+mod watched;
+mod world;
+mod writers;
