@@ -72,10 +72,11 @@ pub(super) fn from_workspace(
         WorkspaceError::NoSpace(_) => VfsError::NoSpace(text()),
         WorkspaceError::NoAttribute => VfsError::NoAttribute,
         WorkspaceError::TooLarge => VfsError::TooLarge,
+        WorkspaceError::TooManyLinks => VfsError::TooManyLinks,
         WorkspaceError::BeyondEnd => VfsError::NoData,
         WorkspaceError::Stale => VfsError::Stale,
         WorkspaceError::Busy(_) => VfsError::Busy(text()),
         WorkspaceError::Repo(error) => VfsError::from(error),
-        WorkspaceError::Overlay(_) => VfsError::Unreadable(text()),
+        WorkspaceError::Overlay(_) | WorkspaceError::Unreadable(_) => VfsError::Unreadable(text()),
     }
 }
