@@ -71,8 +71,6 @@ pub(super) fn from_workspace(
         WorkspaceError::Unsupported(_) => VfsError::NotSupported(text()),
         WorkspaceError::NoSpace(_) => VfsError::NoSpace(text()),
         WorkspaceError::NoAttribute => VfsError::NoAttribute,
-        WorkspaceError::TooManyLinks => VfsError::TooManyLinks,
-        WorkspaceError::Unreadable(_) => VfsError::Unreadable(text()),
         WorkspaceError::TooLarge => VfsError::TooLarge,
         WorkspaceError::TooManyLinks => VfsError::TooManyLinks,
         WorkspaceError::BeyondEnd => VfsError::NoData,

@@ -3,5 +3,6 @@
 // Each binary uses its own part of this.
 #![allow(dead_code)]
 
+pub mod machine;
 pub mod s3;
 pub mod scratch;
