@@ -1,11 +1,62 @@
-//! The command line.
+//! The command line: arguments in, exit code out.
 
+mod address;
 pub mod args;
 pub mod commands;
+mod context;
+mod copy;
+mod refs;
+mod render;
+mod tree;
+mod ui;
+mod usage;
+mod working;
+
+use std::process::ExitCode;
 
 use clap::Parser;
 
-pub fn main() -> std::process::ExitCode {
-    let _cli = args::Cli::parse();
-    std::process::ExitCode::SUCCESS
+use crate::daemon::failure::{Class, Failure};
+use args::Cli;
+use context::Context;
+use ui::Ui;
+
+/// Runs the command that the process was called with.
+pub fn main() -> ExitCode {
+    // Help and usage errors end the process here, with 0 and 2.
+    let cli = Cli::parse();
+    let ui = Ui::new();
+    match run(cli, &ui) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if failure.class != Class::ReaderGone {
+                ui.failure(&failure);
+            }
+            ExitCode::from(exit_code(failure.class))
+        }
+    }
+}
+
+fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
+    let context = Context::new(ui, cli.global)?;
+    commands::start_log(&cli.command);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed("cannot start threads").because(&error))?;
+    let result = runtime.block_on(commands::run(&context, cli.command));
+    // What a failed command wrote before it failed is still its answer.
+    let flushed = ui.flush();
+    result.and(flushed)
+}
+
+/// The exit codes of the contract.
+fn exit_code(class: Class) -> u8 {
+    match class {
+        Class::ReaderGone => 0,
+        Class::Failed => 1,
+        Class::Usage => 2,
+        Class::Conflict => 3,
+        Class::OutcomeUnknown => 4,
+    }
 }

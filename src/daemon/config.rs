@@ -88,7 +88,6 @@ pub struct Wishes {
     pub store: Option<String>,
     pub state_dir: Option<PathBuf>,
     pub cache_dir: Option<PathBuf>,
-    pub author: Option<String>,
 }
 
 /// Everything settled but the store, which also depends on the mount that an address lies in.
@@ -129,11 +128,7 @@ impl Settings {
             cache_root: wishes.cache_dir.map_or(home.cache, absolute),
             cache_bytes: file.cache_size.map_or(CACHE_BYTES_DEFAULT, |size| size.0),
             poll: poll.unwrap_or(POLL_DEFAULT),
-            author: wishes
-                .author
-                .or_else(|| environment("MESHFS_AUTHOR"))
-                .or(file.author)
-                .unwrap_or_else(|| format!("{}@{host}", this_user())),
+            author: environment("MESHFS_AUTHOR").or(file.author).unwrap_or_else(|| format!("{}@{host}", this_user())),
             host,
         })
     }

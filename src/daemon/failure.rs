@@ -14,6 +14,8 @@ pub enum Class {
     Conflict,
     /// Something was sent and nobody knows yet whether it landed.
     OutcomeUnknown,
+    /// Whoever reads our output has enough of it; no reason to complain.
+    ReaderGone,
 }
 
 /// A path that two sides changed differently.

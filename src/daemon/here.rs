@@ -11,7 +11,6 @@ use super::failure::Failure;
 use super::instance::{self, Hold};
 use super::verbs::{self, Host};
 use crate::repo::domain::Domain;
-use crate::repo::error::RepoError;
 use crate::repo::mesh::Mesh;
 use crate::workspace::place;
 use crate::workspace::view::Workspace;
@@ -58,9 +57,6 @@ pub async fn workspace_folder(mesh: &Mesh, domain: &Domain, branch: &str) -> Res
     if domain.state().branch(branch).is_none() {
         domain.poll().await?;
     }
-    let (identity, _) = domain.state().branch(branch).ok_or_else(|| {
-        let domain_name = domain.info().name.clone();
-        verbs::in_domain(domain, RepoError::NoBranch { domain: domain_name, branch: branch.to_owned() })
-    })?;
+    let (identity, _) = domain.state().branch(branch).ok_or_else(|| verbs::no_branch(domain, branch))?;
     Ok(place::folder(mesh.state_dir(), domain, &identity))
 }

@@ -1,8 +1,10 @@
 //! The process around a mount, and everything that a command needs to find it, talk to it, or do without it.
 
 pub mod closest;
+pub mod compare;
 pub mod config;
 pub mod control;
+pub mod doctor;
 pub mod explain;
 pub mod failure;
 pub mod here;
@@ -12,6 +14,7 @@ pub mod mountpoint;
 pub mod mounts;
 pub mod run;
 pub mod store_name;
+pub mod unmount;
 pub mod users;
 pub mod verbs;
 pub mod wire;

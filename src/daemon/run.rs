@@ -45,7 +45,7 @@ pub struct MountRequest {
 }
 
 /// How a mesh is opened with these settings.
-pub fn mesh_options(settings: &Settings, store: &str, sys: &Sys) -> MeshOptions {
+pub fn mesh_options(settings: &Settings, store: &str) -> MeshOptions {
     MeshOptions {
         store_url: store_name::normal(store),
         store: None,
@@ -54,17 +54,17 @@ pub fn mesh_options(settings: &Settings, store: &str, sys: &Sys) -> MeshOptions 
         cache_bytes: settings.cache_bytes,
         actor: settings.author.clone(),
         host: settings.host.clone(),
-        sys: sys.clone(),
+        sys: Sys::real(),
     }
 }
 
 /// Mounts, tells `ready`, and serves until unmounted or told to end by a signal.
 pub async fn run(settings: &Settings, request: MountRequest, ready: impl FnOnce(&Info)) -> Result<(), Failure> {
-    let sys = Sys::real();
     let mut signals = Signals::catch().map_err(|error| Failure::failed("cannot catch signals").because(&error))?;
     let dir = mountpoint::prepare(&request.dir)?;
-    let options = MeshOptions { cache_bytes: request.cache_bytes, ..mesh_options(settings, &request.store, &sys) };
+    let options = MeshOptions { cache_bytes: request.cache_bytes, ..mesh_options(settings, &request.store) };
     let mesh = Mesh::open(options).await?;
+    let sys = mesh.sys().clone();
     let folder = mesh.state_dir().to_owned();
     let hold = instance::hold_for_daemon(&folder, &dir)?;
     let vfs = Vfs::new(mesh.clone(), vfs_options(&mesh, &request, &sys), tokio::runtime::Handle::current());

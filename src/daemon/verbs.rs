@@ -5,11 +5,13 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use super::closest::closest;
-use super::control::protocol::{BranchName, CommitName, Reply, Request};
+use super::compare::{self, Side};
+use super::control::protocol::{BranchName, CommitName, Reply, Request, Version, VersionTree};
 use super::failure::Failure;
 use crate::model::address::{Revision, check_label, looks_like_commit_id};
 use crate::model::id::CommitId;
 use crate::model::log::RefKind;
+use crate::model::path::TreePath;
 use crate::repo::domain::Domain;
 use crate::repo::error::RepoError;
 use crate::repo::mesh::{Mesh, NewDomain};
@@ -100,6 +102,11 @@ pub fn in_domain(domain: &Domain, error: RepoError) -> Failure {
     }
 }
 
+/// There is no branch of this name, but maybe one like it.
+pub fn no_branch(domain: &Domain, name: &str) -> Failure {
+    in_domain(domain, RepoError::NoBranch { domain: domain.info().name.clone(), branch: name.to_owned() })
+}
+
 async fn delete_domain(host: &dyn Host, name: &str) -> Result<Reply, Failure> {
     open_domain(host.mesh(), name).await?;
     host.mesh().delete_domain(name).await?;
@@ -121,9 +128,7 @@ async fn delete_branch(host: &dyn Host, domain: &str, name: &str) -> Result<Repl
     let domain = open_domain(host.mesh(), domain).await?;
     domain.poll().await?;
     let state = domain.state();
-    let (identity, now) = state.branch(name).ok_or_else(|| {
-        in_domain(&domain, RepoError::NoBranch { domain: domain.info().name.clone(), branch: name.to_owned() })
-    })?;
+    let (identity, now) = state.branch(name).ok_or_else(|| no_branch(&domain, name))?;
     let address = format!("{}/{name}", domain.info().name);
     if name == domain.info().default_branch {
         return Err(Failure::failed(format!("{address} is the default branch of its domain and stays")));
@@ -164,4 +169,37 @@ pub async fn open_workspace(host: &dyn Host, name: BranchName) -> Result<(Domain
     let branch = branch_or_default(&domain, name.branch);
     let workspace = host.workspace(&domain, &branch).await?;
     Ok((domain, workspace))
+}
+
+/// What differs between two versions.
+pub async fn compare(host: &dyn Host, from: Version, to: Version) -> Result<Reply, Failure> {
+    let (from, to) = (side(host, from).await?, side(host, to).await?);
+    Ok(Reply::Changes { changes: compare::sides(&from, &to).await? })
+}
+
+/// What differs between two snapshots: needs no state folder.
+pub async fn compare_snapshots(
+    mesh: &Mesh,
+    from: (&CommitName, &TreePath),
+    to: (&CommitName, &TreePath),
+) -> Result<Reply, Failure> {
+    let (from, to) = (snapshot_side(mesh, from.0, from.1).await?, snapshot_side(mesh, to.0, to.1).await?);
+    Ok(Reply::Changes { changes: compare::sides(&from, &to).await? })
+}
+
+async fn side(host: &dyn Host, version: Version) -> Result<Side, Failure> {
+    match version.tree {
+        VersionTree::Snapshot(name) => snapshot_side(host.mesh(), &name, &version.path).await,
+        VersionTree::Working(name) => {
+            let (domain, workspace) = open_workspace(host, name).await?;
+            todo!("{domain:?} {workspace:?}")
+        }
+    }
+}
+
+async fn snapshot_side(mesh: &Mesh, name: &CommitName, path: &TreePath) -> Result<Side, Failure> {
+    let domain = open_domain(mesh, &name.domain).await?;
+    let commit = resolve(&domain, name.revision.as_deref()).await?;
+    let root = domain.snapshot(&commit).await?.root.entry.clone();
+    Ok(Side { domain, root, path: path.clone() })
 }

@@ -78,14 +78,15 @@ impl From<&Change> for ChangeReport {
 impl std::fmt::Display for ChangeReport {
     /// `A path`, `M path`, `D path`, `R old<TAB>new`; an added or deleted directory ends in `/`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plain = |path: &TreePath| if path.is_root() { b".".to_vec() } else { path.as_bytes().to_vec() };
         let slash = |path: &TreePath| match self.kind {
-            Kind::Dir => [path.as_bytes(), b"/"].concat(),
-            _ => path.as_bytes().to_vec(),
+            Kind::Dir => [&plain(path)[..], b"/"].concat(),
+            _ => plain(path),
         };
         match (self.change, &self.from) {
             (ChangeKind::Added, _) => write!(f, "A {}", quote(&slash(&self.path))),
             (ChangeKind::Deleted, _) => write!(f, "D {}", quote(&slash(&self.path))),
-            (ChangeKind::Modified, _) => write!(f, "M {}", quote(self.path.as_bytes())),
+            (ChangeKind::Modified, _) => write!(f, "M {}", quote(&plain(&self.path))),
             (ChangeKind::Renamed, from) => {
                 let from = from.as_ref().map_or(&b""[..], TreePath::as_bytes);
                 write!(f, "R {}\t{}", quote(from), quote(self.path.as_bytes()))

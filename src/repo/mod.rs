@@ -10,6 +10,7 @@ pub mod db;
 pub mod domain;
 pub mod error;
 pub mod follow;
+pub mod fsck;
 pub mod history;
 pub mod layout;
 pub mod log;

@@ -4,6 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::cli::args::Json;
+use crate::cli::context::Context;
+use crate::cli::{render, working};
+use crate::daemon::failure::Failure;
+use std::io;
+use std::path::Path;
 
 /// Commit the uncommitted changes of a branch.
 ///
@@ -40,4 +45,41 @@ fn parse_pair(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("expected K=V, such as ticket=DATA-7".to_owned()),
     }
+}
+
+impl Commit {
+    pub async fn run(self, context: &Context<'_>) -> Result<(), Failure> {
+        let message = self.message()?;
+        let address = context.address_or_branch_here(self.branch.as_ref())?;
+        let branch = working::whole_branch(context, &address, "commit")?;
+        let author = self.author.filter(|author| !author.is_empty());
+        let metadata = self.meta.into_iter().collect();
+        let outcome = working::commit(context, branch, message, metadata, author).await;
+        let commit = render::conflicts_of(context.ui, self.json.json, outcome)?;
+        if commit.is_none() {
+            context.ui.note("nothing to commit");
+        }
+        match &commit {
+            _ if self.json.json => context.ui.json(&commit),
+            Some(commit) => context.ui.line(commit.id),
+            None => Ok(()),
+        }
+    }
+
+    fn message(&self) -> Result<String, Failure> {
+        let text = match (&self.message, &self.file) {
+            (Some(message), _) => message.clone(),
+            (None, Some(file)) => read_message(file)?,
+            (None, None) => String::new(),
+        };
+        match text.trim_end() {
+            "" => Err(Failure::usage("the message is empty").hint("say in a sentence what changed: -m \"...\"")),
+            text => Ok(text.to_owned()),
+        }
+    }
+}
+
+fn read_message(file: &Path) -> Result<String, Failure> {
+    let read = if file == Path::new("-") { io::read_to_string(io::stdin()) } else { std::fs::read_to_string(file) };
+    read.map_err(|error| Failure::failed(format!("cannot read the message from {}", file.display())).because(&error))
 }

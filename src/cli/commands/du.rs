@@ -3,6 +3,11 @@
 use std::ffi::OsString;
 
 use crate::cli::args::Json;
+use crate::cli::context::Context;
+use crate::cli::usage;
+use crate::daemon::failure::Failure;
+use crate::model::quote::quote;
+use serde::Serialize;
 
 /// Show bytes and numbers of files below a path. Costs the same however much that is.
 ///
@@ -16,4 +21,30 @@ pub struct Du {
     pub address: Option<OsString>,
     #[command(flatten)]
     pub json: Json,
+}
+
+#[derive(Serialize)]
+struct UsageShape {
+    address: String,
+    bytes: u64,
+    files: u64,
+    entries: u64,
+}
+
+impl Du {
+    pub async fn run(self, context: &Context<'_>) -> Result<(), Failure> {
+        let address = context.address_or_here(self.address.as_ref())?;
+        let counts = usage::below(context, &address).await?;
+        if self.json.json {
+            return context.ui.json(&UsageShape {
+                address: address.to_string(),
+                bytes: counts.bytes,
+                files: counts.files,
+                entries: counts.entries,
+            });
+        }
+        context.ui.line(format_args!("{}\t{}", counts.bytes, quote(address.to_string().as_bytes())))?;
+        context.ui.note(format_args!("{} files, {} entries", counts.files, counts.entries));
+        Ok(())
+    }
 }

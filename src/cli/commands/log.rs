@@ -3,6 +3,10 @@
 use std::ffi::OsString;
 
 use crate::cli::args::Json;
+use crate::cli::context::Context;
+use crate::cli::{refs, render};
+use crate::daemon::failure::Failure;
+use crate::model::report::CommitReport;
 
 /// Show commits, newest first.
 ///
@@ -20,4 +24,24 @@ pub struct Log {
     pub count: Option<usize>,
     #[command(flatten)]
     pub json: Json,
+}
+
+impl Log {
+    pub async fn run(self, context: &Context<'_>) -> Result<(), Failure> {
+        let address = context.address_or_branch_here(self.address.as_ref())?;
+        refs::whole(&address, "log shows the history of whole domains")?;
+        let (domain, head) = refs::commit_of(context, &address).await?;
+        let commits = domain.history(&head, self.count.unwrap_or(usize::MAX)).await?;
+        let commits: Vec<CommitReport> = commits.iter().map(|commit| CommitReport::from(&**commit)).collect();
+        if self.json.json {
+            return context.ui.json(&commits);
+        }
+        for (at, commit) in commits.iter().enumerate() {
+            if at > 0 {
+                context.ui.line("")?;
+            }
+            render::commit(context.ui, commit)?;
+        }
+        Ok(())
+    }
 }

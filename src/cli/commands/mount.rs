@@ -1,6 +1,14 @@
 //! `meshfs mount`: puts the mesh into the filesystem.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
+
+use crate::cli::context::Context;
+use crate::daemon::config::Settings;
+use crate::daemon::failure::Failure;
+use crate::daemon::launch::{self, Report};
+use crate::daemon::run::{self, MountRequest};
+use crate::daemon::{mountpoint, store_name};
 
 /// Mount the mesh at a folder.
 ///
@@ -34,4 +42,74 @@ pub struct Mount {
     /// Tell the process that started this one, on stdout, when the mount is usable or why not
     #[arg(long, hide = true)]
     pub report: bool,
+}
+
+impl Mount {
+    pub async fn run(self, context: &Context<'_>) -> Result<(), Failure> {
+        if self.foreground {
+            return self.serve(context).await;
+        }
+        if self.dir.to_string_lossy().contains("://") {
+            return Err(Failure::usage(format!(
+                "{} is a store, and DIR is the folder to show it in",
+                self.dir.display()
+            ))
+            .hint(format!("meshfs mount ~/mesh --store {}", self.dir.display())));
+        }
+        let dir = mountpoint::prepare(&self.dir)?;
+        let progress = context.ui.spinner("mounting");
+        let info = launch::start(&context.settings, &dir, self.options(&context.settings))?;
+        drop(progress);
+        context.ui.note(format_args!("{} is mounted at {}", info.store, info.mountpoint.display()));
+        Ok(())
+    }
+
+    /// What the daemon is started with: everything that this process decided, so that both decide alike.
+    fn options(&self, settings: &Settings) -> Vec<OsString> {
+        let mut options: Vec<OsString> = vec![
+            "--store".into(),
+            store_name::normal(settings.store()).into(),
+            "--state-dir".into(),
+            settings.state_root.clone().into(),
+            "--cache-dir".into(),
+            settings.cache_root.clone().into(),
+            "--cache-size".into(),
+            self.cache_size.unwrap_or(settings.cache_bytes).to_string().into(),
+            "--poll".into(),
+            self.poll.unwrap_or(settings.poll).as_secs_f64().to_string().into(),
+        ];
+        options.extend(self.read_only.then(|| "--read-only".into()));
+        options.extend(self.allow_other.then(|| "--allow-other".into()));
+        options
+    }
+
+    async fn serve(self, context: &Context<'_>) -> Result<(), Failure> {
+        let settings = &context.settings;
+        let request = MountRequest {
+            dir: self.dir,
+            store: settings.store().to_owned(),
+            read_only: self.read_only,
+            allow_other: self.allow_other,
+            cache_bytes: self.cache_size.unwrap_or(settings.cache_bytes),
+            poll: self.poll.unwrap_or(settings.poll),
+        };
+        let mut reported = false;
+        let report = |result| {
+            if self.report {
+                // Its reader may be gone, having waited too long; the mount is of use all the same.
+                let _ = context.ui.json_line(&Report { result });
+            }
+        };
+        let outcome = run::run(settings, request, |info| {
+            reported = true;
+            report(Ok(info.clone()));
+        })
+        .await;
+        if let Err(failure) = &outcome
+            && !reported
+        {
+            report(Err(failure.clone()));
+        }
+        outcome
+    }
 }

@@ -2,7 +2,17 @@
 
 use std::ffi::OsString;
 
+use crate::cli::address;
 use crate::cli::args::Json;
+use crate::cli::context::Context;
+use crate::cli::{render, working};
+use crate::daemon::control::protocol::{BranchName, Reply, Request};
+use crate::daemon::failure::Failure;
+use crate::model::id::CommitId;
+use crate::model::merge::Side;
+use crate::model::path::TreePath;
+use serde::Serialize;
+use std::os::unix::ffi::OsStrExt;
 
 /// Which side wins where both changed the same path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -37,4 +47,72 @@ pub struct Refresh {
     pub strategy: Option<StrategyName>,
     #[command(flatten)]
     pub json: Json,
+}
+
+impl Refresh {
+    pub async fn run(self, context: &Context<'_>) -> Result<(), Failure> {
+        let (branch, paths) = self.targets(context)?;
+        let strategy = match self.strategy {
+            None | Some(StrategyName::Fail) => None,
+            Some(StrategyName::Ours) => Some(Side::Ours),
+            Some(StrategyName::Theirs) => Some(Side::Theirs),
+        };
+        let outcome = {
+            let _progress = context.ui.spinner("refreshing");
+            context.perform(Request::Refresh { branch, strategy, paths }).await
+        };
+        match render::conflicts_of(context.ui, self.json.json, outcome)? {
+            Reply::Refreshed { base, moved } => {
+                if self.json.json {
+                    return context.ui.json(&RefreshShape { base, moved });
+                }
+                if !moved {
+                    context.ui.note("already at the newest head");
+                }
+                context.ui.line(base)
+            }
+            other => Err(working::unexpected(&other)),
+        }
+    }
+
+    /// The branch, and the paths in it: a bare branch is the branch, a deeper address a path.
+    fn targets(&self, context: &Context<'_>) -> Result<(BranchName, Vec<TreePath>), Failure> {
+        let Some((first, rest)) = self.addresses.split_first() else {
+            let address = context.address_or_branch_here(None)?;
+            return Ok((context.branch_name(&address)?, Vec::new()));
+        };
+        let first = context.address(first)?;
+        let branch = context.branch_name(&first)?;
+        let mut paths: Vec<TreePath> = (!first.path.is_root()).then(|| first.path.clone()).into_iter().collect();
+        for text in rest {
+            paths.push(self.path_in(context, &branch, text)?);
+        }
+        if !paths.is_empty() && self.strategy.is_none_or(|strategy| strategy == StrategyName::Fail) {
+            return Err(Failure::usage("paths are given, and not which side they are to have")
+                .hint("meshfs refresh --strategy ours|theirs PATH..."));
+        }
+        Ok((branch, paths))
+    }
+
+    /// After a branch, a path may be written as conflicts list it: from the branch's root.
+    fn path_in(&self, context: &Context<'_>, branch: &BranchName, text: &OsString) -> Result<TreePath, Failure> {
+        if let Ok(address) = context.address(text)
+            && !address.path.is_root()
+            && context.branch_name(&address).as_ref() == Ok(branch)
+        {
+            return Ok(address.path);
+        }
+        if address::is_local(text) {
+            return Err(Failure::usage(format!("{} is not a path in the branch", text.display()))
+                .hint("the paths to resolve are in one branch"));
+        }
+        TreePath::parse(text.as_bytes())
+            .map_err(|why| Failure::usage(format!("`{}` is no path: {why}", text.display())))
+    }
+}
+
+#[derive(Serialize)]
+struct RefreshShape {
+    base: CommitId,
+    moved: bool,
 }

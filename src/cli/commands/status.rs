@@ -3,6 +3,9 @@
 use std::ffi::OsString;
 
 use crate::cli::args::Json;
+use crate::cli::context::Context;
+use crate::cli::{render, working};
+use crate::daemon::failure::Failure;
 
 /// Show uncommitted changes.
 ///
@@ -19,4 +22,16 @@ pub struct Status {
     pub address: Option<OsString>,
     #[command(flatten)]
     pub json: Json,
+}
+
+impl Status {
+    pub async fn run(self, context: &Context<'_>) -> Result<(), Failure> {
+        let address = context.address_or_branch_here(self.address.as_ref())?;
+        let branch = context.branch_name(&address)?;
+        let status = working::status(context, branch, &address.path).await?;
+        if self.json.json {
+            return context.ui.json(&status);
+        }
+        render::changes(context.ui, &status.changes)
+    }
 }

@@ -3,6 +3,14 @@
 use std::ffi::OsString;
 
 use crate::cli::args::Json;
+use crate::cli::context::Context;
+use crate::cli::refs;
+use crate::daemon::control::protocol::Request;
+use crate::daemon::failure::Failure;
+use crate::model::address::{RevisionBase, View};
+use crate::model::log::RefKind;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// Create, list and delete tags.
 ///
@@ -43,4 +51,51 @@ pub enum TagCommand {
         #[arg(value_name = "DOMAIN/@NAME")]
         tag: OsString,
     },
+}
+
+impl Tag {
+    pub async fn run(self, context: &Context<'_>) -> Result<(), Failure> {
+        match self.command {
+            TagCommand::Create { tag, target } => create(context, &tag, &target).await,
+            TagCommand::List { domain, json } => refs::list(context, domain.as_ref(), RefKind::Tag, json).await,
+            TagCommand::Delete { tag } => {
+                let (domain, name) = named_tag(context, &tag, None)?;
+                context.perform(Request::DeleteTag { domain, name }).await?;
+                Ok(())
+            }
+        }
+    }
+}
+
+async fn create(context: &Context<'_>, tag: &OsStr, target: &OsStr) -> Result<(), Failure> {
+    let (domain, name) = named_tag(context, tag, Some(target))?;
+    let target = refs::commit_name(context, target)?;
+    context.perform(Request::CreateTag { domain, name, target }).await?;
+    Ok(())
+}
+
+/// `DOMAIN/@NAME`, which need not exist. `target` is what stands after it, in case the two were swapped.
+fn named_tag(context: &Context<'_>, text: &OsStr, target: Option<&OsStr>) -> Result<(String, String), Failure> {
+    let address = context.address(text)?;
+    match &address.view {
+        View::Revision(revision) if address.path.is_root() && revision.at.is_none() && revision.back == 0 => {
+            let name = match &revision.base {
+                RevisionBase::Label(name) => name.clone(),
+                RevisionBase::Commit { digits } => digits.clone(),
+            };
+            Ok((address.domain.clone(), name))
+        }
+        _ => {
+            let failure = Failure::usage(format!("{address} is not the name of a tag: that is DOMAIN/@NAME"));
+            let swapped = target.filter(|target| target.as_bytes().contains(&b'@'));
+            Err(match swapped {
+                Some(target) => failure.hint(format!(
+                    "the tag comes first: meshfs tag create {} {}",
+                    target.display(),
+                    text.display()
+                )),
+                None => failure.hint(format!("such as {}/@v1.0", address.domain)),
+            })
+        }
+    }
 }

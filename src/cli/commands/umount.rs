@@ -1,5 +1,8 @@
 //! `meshfs umount`: takes the mesh out of the filesystem.
 
+use crate::cli::context::Context;
+use crate::daemon::failure::Failure;
+use crate::daemon::unmount;
 use std::path::PathBuf;
 
 /// Unmount a mesh and end its daemon.
@@ -15,4 +18,13 @@ pub struct Umount {
     /// The mountpoint
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
+    /// Also while it is in use: take it out of the folder now, and end soon after
+    #[arg(short = 'l', long)]
+    pub lazy: bool,
+}
+
+impl Umount {
+    pub async fn run(self, context: &Context<'_>) -> Result<(), Failure> {
+        unmount::unmount(&context.settings, &self.dir, self.lazy).await
+    }
 }

@@ -35,6 +35,21 @@ pub struct CommitName {
     pub revision: Option<String>,
 }
 
+/// A path in a snapshot, or in a working tree as it is now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Version {
+    pub tree: VersionTree,
+    #[serde(with = "wire::path")]
+    pub path: TreePath,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VersionTree {
+    Snapshot(CommitName),
+    Working(BranchName),
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "kebab-case")]
 pub enum Request {
@@ -76,6 +91,11 @@ pub enum Request {
     Status {
         branch: BranchName,
     },
+    /// What differs from one version to another, when a working tree is among them.
+    Compare {
+        from: Version,
+        to: Version,
+    },
     Commit {
         branch: BranchName,
         message: String,
@@ -112,6 +132,9 @@ pub enum Reply {
         pid: u32,
     },
     Status(StatusReport),
+    Changes {
+        changes: Vec<ChangeReport>,
+    },
     /// None: there was nothing to commit.
     Committed {
         commit: Option<CommitReport>,
