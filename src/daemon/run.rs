@@ -218,12 +218,7 @@ impl Host for Daemon {
     }
 
     fn workspace<'a>(&'a self, domain: &'a Domain, branch: &'a str) -> BoxFuture<'a, Result<Arc<Workspace>, Failure>> {
-        Box::pin(async move {
-            {
-                let _ = (domain, branch);
-                todo!()
-            }
-        })
+        Box::pin(async move { Ok(self.vfs.workspace(&domain.info().name, branch).await?) })
     }
 }
 
