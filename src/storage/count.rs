@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::error::{CreateError, StoreError};
-use super::store::{Listed, Object, Store, Upload, Version};
+use super::store::{Expiry, Listed, Object, Store, Upload, Version};
 use crate::telemetry::counters::{Counters, Verb};
 
 /// Counts requests to `inner`. A part of an upload is one request, as its start and its end are.
@@ -98,6 +98,10 @@ impl Store for CountingStore {
 
     fn settle(&self, key: &str) -> BoxFuture<'_, Result<(), StoreError>> {
         self.inner.settle(key)
+    }
+
+    fn expiry(&self) -> BoxFuture<'_, Expiry> {
+        self.inner.expiry()
     }
 
     fn clock_skew(&self) -> Option<i64> {

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::{CreateError, StoreError};
-use super::store::{Listed, Object, Store, Upload, Version};
+use super::store::{Expiry, Listed, Object, Store, Upload, Version};
 
 /// Lets at most so many requests reach `inner` at once; the others wait in the order they came.
 #[derive(Debug)]
@@ -131,6 +131,10 @@ impl Store for LimitedStore {
 
     fn settle(&self, key: &str) -> BoxFuture<'_, Result<(), StoreError>> {
         self.inner.settle(key)
+    }
+
+    fn expiry(&self) -> BoxFuture<'_, Expiry> {
+        self.inner.expiry()
     }
 
     fn clock_skew(&self) -> Option<i64> {

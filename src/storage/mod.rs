@@ -5,6 +5,7 @@ pub mod count;
 pub mod error;
 pub mod fault;
 pub mod limit;
+pub mod probe;
 pub mod retry;
 pub mod settings;
 pub mod store;

@@ -16,7 +16,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
 use super::error::{CreateError, StoreError};
-use super::store::{Listed, Object, Store, Upload, Version};
+use super::store::{Expiry, Listed, Object, Store, Upload, Version};
 use crate::sys::Sys;
 
 /// The first pause is up to this long: about a round trip.
@@ -157,6 +157,10 @@ impl Store for RetryingStore {
 
     fn settle(&self, key: &str) -> BoxFuture<'_, Result<(), StoreError>> {
         self.inner.settle(key)
+    }
+
+    fn expiry(&self) -> BoxFuture<'_, Expiry> {
+        self.inner.expiry()
     }
 
     fn clock_skew(&self) -> Option<i64> {

@@ -37,6 +37,16 @@ pub struct Listed {
     pub modified: Option<i64>,
 }
 
+/// Whether rules of the store itself remove objects as they age.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    Never,
+    /// The rules that do, by name.
+    Rules(String),
+    /// It cannot be found out, for this reason.
+    NotKnown(String),
+}
+
 /// A folder of immutable objects, named by keys: `/`-joined names of `A-Z a-z 0-9 . _ -`, relative to the store's
 /// prefix.
 ///
@@ -92,6 +102,9 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// before it syncs it, so what another process created may be seen before it is durable: an entry read back counts
     /// only after this. Elsewhere an object that can be read is durable, and this costs nothing.
     fn settle(&self, key: &str) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Whether the store's own rules will remove what is written here.
+    fn expiry(&self) -> BoxFuture<'_, Expiry>;
 
     /// The store's clock minus ours in nanoseconds, from the newest answer (its Date has whole seconds). None for
     /// stores that have no clock of their own, and before the first answer.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
+use meshfs::storage::store::Expiry;
 use meshfs::storage::{CreateError, Listed, Object, Store, StoreError, Upload, Version};
 use parking_lot::Mutex;
 
@@ -82,6 +83,9 @@ impl Store for Watched {
     }
     fn settle(&self, key: &str) -> BoxFuture<'_, Result<(), StoreError>> {
         self.inner.settle(key)
+    }
+    fn expiry(&self) -> BoxFuture<'_, Expiry> {
+        self.inner.expiry()
     }
     fn clock_skew(&self) -> Option<i64> {
         self.inner.clock_skew()

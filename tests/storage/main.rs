@@ -4,4 +4,10 @@
 mod common;
 
 mod conformance;
+mod counting;
+mod errors;
+mod faults;
+mod moto;
+mod probing;
 mod race;
+mod wire;

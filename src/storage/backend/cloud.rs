@@ -10,15 +10,17 @@ use futures::future::BoxFuture;
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
+use object_store::signer::Signer;
 use object_store::{GetOptions, MultipartId, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use parking_lot::Mutex;
 
 use super::super::error::{CreateError, StoreError};
-use super::super::store::{LISTED_MAX, Listed, Object, Store, Upload, Version};
+use super::super::store::{Expiry, LISTED_MAX, Listed, Object, Store, Upload, Version};
 use super::super::url::Cloud;
 use super::connector::Connector;
 use super::exchange::{Exchange, Seen};
 use super::explain::Failure;
+use super::lifecycle::expiry_of_s3;
 
 /// What we use of `object_store`.
 pub trait Client: ObjectStore + MultipartStore + PaginatedListStore {}
@@ -34,6 +36,8 @@ pub struct CloudStore {
     /// Without a slash at either end; empty for the whole bucket.
     pub prefix: String,
     pub client: Arc<dyn Client>,
+    /// S3's, for what `object_store` has no call for.
+    pub signer: Option<Arc<dyn Signer>>,
     pub connector: Connector,
     /// Whether listings come in key order.
     pub ordered: bool,
@@ -265,6 +269,16 @@ impl Store for CloudStore {
         std::future::ready(Ok(())).boxed()
     }
 
+    fn expiry(&self) -> BoxFuture<'_, Expiry> {
+        async {
+            match &self.signer {
+                Some(signer) => expiry_of_s3(&**signer, &self.prefix, self.endpoint.starts_with("http://")).await,
+                None => Expiry::NotKnown("this kind of store is not asked".to_owned()),
+            }
+        }
+        .boxed()
+    }
+
     fn clock_skew(&self) -> Option<i64> {
         self.connector.skew()
     }
@@ -316,6 +330,8 @@ impl Upload for CloudUpload {
 
     fn abort(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
+            // Without parts it cannot be completed any more, which not every server would refuse by itself.
+            self.parts.lock().clear();
             let abort = self.store.client.abort_multipart(&self.location, &self.id);
             match self.store.request("deleting", &self.key, abort).await {
                 Err(StoreError::NotFound { .. }) => Ok(()),

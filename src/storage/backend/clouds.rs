@@ -6,6 +6,7 @@ use std::sync::Arc;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::signer::Signer;
 use object_store::{ClientOptions, RetryConfig};
 
 use super::super::error::StoreError;
@@ -29,9 +30,9 @@ pub fn open(cloud: Cloud, bucket: &str, prefix: &str, settings: &StoreSettings) 
     };
     let url = StoreUrl::Cloud { cloud, bucket: bucket.to_owned(), prefix: prefix.to_owned() };
     let name = url.to_string();
-    let client = client.map_err(|error| misconfigured(cloud, &name, &error))?;
+    let (client, signer) = client.map_err(|error| misconfigured(cloud, &name, &error))?;
     let ordered = !(cloud == Cloud::S3 && bucket.ends_with(EXPRESS_SUFFIX));
-    Ok(CloudStore { cloud, name, endpoint, prefix: prefix.to_owned(), client, connector, ordered })
+    Ok(CloudStore { cloud, name, endpoint, prefix: prefix.to_owned(), client, signer, connector, ordered })
 }
 
 /// Repeats are ours: `object_store` sends a conditional put again after its answer was lost, and then reports the
@@ -41,7 +42,7 @@ fn no_repeats() -> RetryConfig {
 }
 
 /// Time limits on answers and bodies are the connector's, which knows a slow transfer from a dead one.
-fn client_options() -> ClientOptions {
+pub fn client_options() -> ClientOptions {
     ClientOptions::new().with_timeout_disabled().with_connect_timeout(CONNECT)
 }
 
@@ -54,7 +55,13 @@ fn configured<'a, K: FromStr>(
     pairs.filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value)))
 }
 
-type Opened = (object_store::Result<Arc<dyn Client>>, String);
+/// A client, who signs for it where that is of use, and what its endpoint is called.
+type Opened = (object_store::Result<(Arc<dyn Client>, Option<Arc<dyn Signer>>)>, String);
+
+/// Only S3 is asked for more than `object_store` can.
+fn unsigned(client: impl Client) -> (Arc<dyn Client>, Option<Arc<dyn Signer>>) {
+    (Arc::new(client), None)
+}
 
 fn s3(bucket: &str, environment: &Environment, connector: &Connector) -> Opened {
     let endpoint = environment.get("AWS_ENDPOINT_URL_S3").or_else(|| environment.get("AWS_ENDPOINT_URL"));
@@ -91,7 +98,13 @@ fn s3(bucket: &str, environment: &Environment, connector: &Connector) -> Opened 
         .with_http_connector(connector.clone())
         .build();
     let endpoint = endpoint.map_or_else(|| "S3".to_owned(), str::to_owned);
-    (built.map(|store| Arc::new(store) as Arc<dyn Client>), endpoint)
+    (
+        built.map(|store| {
+            let store = Arc::new(store);
+            (store.clone() as Arc<dyn Client>, Some(store as Arc<dyn Signer>))
+        }),
+        endpoint,
+    )
 }
 
 fn gcs(bucket: &str, environment: &Environment, connector: &Connector) -> Opened {
@@ -101,7 +114,7 @@ fn gcs(bucket: &str, environment: &Environment, connector: &Connector) -> Opened
     }
     let built =
         builder.with_bucket_name(bucket).with_retry(no_repeats()).with_http_connector(connector.clone()).build();
-    (built.map(|store| Arc::new(store) as Arc<dyn Client>), "Google Cloud Storage".to_owned())
+    (built.map(unsigned), "Google Cloud Storage".to_owned())
 }
 
 fn azure(container: &str, environment: &Environment, connector: &Connector) -> Opened {
@@ -116,7 +129,7 @@ fn azure(container: &str, environment: &Environment, connector: &Connector) -> O
     let built =
         builder.with_container_name(container).with_retry(no_repeats()).with_http_connector(connector.clone()).build();
     let endpoint = endpoint.map_or_else(|| "Azure Blob Storage".to_owned(), str::to_owned);
-    (built.map(|store| Arc::new(store) as Arc<dyn Client>), endpoint)
+    (built.map(unsigned), endpoint)
 }
 
 /// A builder refuses only what the environment says, mostly half of a pair of credentials.

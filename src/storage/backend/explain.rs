@@ -153,7 +153,8 @@ impl Failure<'_> {
 }
 
 fn refuses_credentials(code: &str) -> bool {
-    const CODES: [&str; 9] = [
+    const CODES: [&str; 10] = [
+        "NotSignedUp",
         "InvalidAccessKeyId",
         "SignatureDoesNotMatch",
         "ExpiredToken",

@@ -5,6 +5,7 @@ mod clouds;
 mod connector;
 mod exchange;
 mod explain;
+mod lifecycle;
 mod parts;
 mod plain;
 

@@ -17,7 +17,7 @@ use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
 use parking_lot::Mutex;
 
 use super::super::error::{CreateError, StoreError};
-use super::super::store::{LISTED_MAX, Listed, Object, Store, Upload, Version};
+use super::super::store::{Expiry, LISTED_MAX, Listed, Object, Store, Upload, Version};
 use super::parts::SequentialUpload;
 use crate::sys::{disk, task};
 
@@ -333,6 +333,10 @@ impl Store for PlainStore {
             })
         }
         .boxed()
+    }
+
+    fn expiry(&self) -> BoxFuture<'_, Expiry> {
+        std::future::ready(Expiry::Never).boxed()
     }
 
     fn clock_skew(&self) -> Option<i64> {

@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 
 use super::super::error::{CreateError, StoreError};
-use super::super::store::{Listed, Object, Store, Upload, Version};
+use super::super::store::{Expiry, Listed, Object, Store, Upload, Version};
 use super::{Fault, Rates};
 use crate::sys::Sys;
 use crate::telemetry::counters::Verb;
@@ -348,6 +348,10 @@ impl Store for FaultStore {
 
     fn settle(&self, key: &str) -> BoxFuture<'_, Result<(), StoreError>> {
         self.0.inner.settle(key)
+    }
+
+    fn expiry(&self) -> BoxFuture<'_, Expiry> {
+        self.0.inner.expiry()
     }
 
     fn clock_skew(&self) -> Option<i64> {
