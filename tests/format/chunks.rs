@@ -87,7 +87,16 @@ fn stretches(count: usize) -> impl Strategy<Value = Vec<u8>> {
 
 #[derive(Clone, Debug)]
 enum Edit {
-    Write { at: prop::sample::Index, bytes: Vec<u8> },
+    Write {
+        at: prop::sample::Index,
+        bytes: Vec<u8>,
+    },
+    /// So many bytes before or behind an old cut: where the rules are at their edges.
+    WriteNear {
+        cut: prop::sample::Index,
+        offset: isize,
+        bytes: Vec<u8>,
+    },
     Append(Vec<u8>),
     Truncate(prop::sample::Index),
 }
@@ -102,21 +111,31 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
     };
     let edit = prop_oneof![
         6 => (any::<prop::sample::Index>(), bytes()).prop_map(|(at, bytes)| Edit::Write { at, bytes }),
+        6 => (any::<prop::sample::Index>(), -135isize..135, bytes())
+            .prop_map(|(cut, offset, bytes)| Edit::WriteNear { cut, offset, bytes }),
         1 => bytes().prop_map(Edit::Append),
         1 => any::<prop::sample::Index>().prop_map(Edit::Truncate),
     ];
     prop::collection::vec(edit, 1..5)
 }
 
-fn apply(bytes: &mut Vec<u8>, edits: &[Edit]) -> Vec<Range<u64>> {
+fn apply(bytes: &mut Vec<u8>, old: &[Item], edits: &[Edit]) -> Vec<Range<u64>> {
     let mut dirty = Vec::new();
+    let write = |bytes: &mut Vec<u8>, at: usize, new: &[u8]| {
+        let (at, end) = (at.min(bytes.len()), (at + new.len()).min(bytes.len()));
+        bytes[at..end].copy_from_slice(&new[..end - at]);
+        at as u64..end as u64
+    };
     for edit in edits {
         match edit {
             Edit::Write { at, bytes: new } => {
                 let at = at.index(bytes.len() + 1);
-                let end = (at + new.len()).min(bytes.len());
-                bytes[at..end].copy_from_slice(&new[..end - at]);
-                dirty.push(at as u64..end as u64);
+                dirty.push(write(bytes, at, new));
+            }
+            Edit::WriteNear { cut, offset, bytes: new } => {
+                let before = &old[..cut.index(old.len() + 1)];
+                let cut = before.iter().map(Item::len).sum::<u64>() as usize;
+                dirty.push(write(bytes, cut.saturating_add_signed(*offset), new));
             }
             Edit::Append(new) => {
                 let start = bytes.len() as u64;
@@ -173,9 +192,11 @@ proptest! {
         bytes.truncate(SMALL.segment as usize);
         let old: Vec<_> = reference(&SMALL, &bytes).iter().map(item).collect();
         let old_len = bytes.len() as u64;
-        let dirty = apply(&mut bytes, &edits);
+        let dirty = apply(&mut bytes, &old, &edits);
         bytes.truncate(SMALL.segment as usize);
-        prop_assume!(may_recut(&SMALL, old_len, bytes.len() as u64));
+        if !may_recut(&SMALL, old_len, bytes.len() as u64) {
+            return Ok(());
+        }
         let (items, _) = recut(&old, &bytes, &dirty);
         prop_assert_eq!(items, reference(&SMALL, &bytes).iter().map(item).collect::<Vec<_>>());
     }
