@@ -86,4 +86,16 @@ impl Db {
         let sql = "SELECT parent, name FROM dirent WHERE ino = ?1 LIMIT 1";
         self.first(sql, [ino as i64], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))
     }
+
+    /// Names that an inode has in the base as well.
+    pub fn home_names_of(&self, ino: u64) -> Result<Vec<(u64, Vec<u8>)>, OverlayError> {
+        let sql = "SELECT parent, name FROM dirent WHERE ino = ?1 AND home = 1";
+        self.all(sql, [ino as i64], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))
+    }
+
+    /// Gives all names of one inode to another.
+    pub fn rename_ino(&self, from: u64, to: u64) -> Result<(), OverlayError> {
+        self.run("UPDATE dirent SET ino = ?2 WHERE ino = ?1", (from as i64, to as i64))?;
+        Ok(())
+    }
 }

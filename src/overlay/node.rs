@@ -223,6 +223,11 @@ impl Db {
         Ok(self.one::<i64>(sql, [path.as_bytes()])?.map(|ino| ino as u64))
     }
 
+    /// Inodes with several names.
+    pub fn linked_inos(&self) -> Result<Vec<u64>, OverlayError> {
+        self.all("SELECT ino FROM node WHERE nlink > 1 ORDER BY ino", [], |row| Ok(row.get::<_, i64>(0)? as u64))
+    }
+
     /// Inodes without a name.
     pub fn orphans(&self) -> Result<Vec<u64>, OverlayError> {
         self.all("SELECT ino FROM node WHERE nlink = 0", [], |row| Ok(row.get::<_, i64>(0)? as u64))

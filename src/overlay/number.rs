@@ -26,8 +26,10 @@ impl Db {
         Ok(())
     }
 
-    pub fn delete_number(&self, path: &OriginPath) -> Result<(), OverlayError> {
+    /// Forgets what was kept for `path`, and for `ino`: one path has one number, and one number one path.
+    pub fn delete_number(&self, path: &OriginPath, ino: u64) -> Result<(), OverlayError> {
         self.run("DELETE FROM number WHERE path = ?1", [path.as_bytes()])?;
+        self.run("DELETE FROM number WHERE ino = ?1", [ino as i64])?;
         Ok(())
     }
 }

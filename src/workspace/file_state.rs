@@ -9,7 +9,7 @@ use parking_lot::RwLock;
 
 use super::error::{Miss, WorkspaceError};
 use super::external::ExternalCache;
-use super::state::{After, Inode, Result, State};
+use super::state::{Inode, Result, State};
 use crate::model::entry::{Content, Entry, Kind};
 use crate::model::time::Time;
 use crate::overlay::entry::bare;
@@ -214,9 +214,10 @@ impl State {
         Ok(staged)
     }
 
-    /// Takes back one handle.
-    pub fn release(&mut self, ino: u64, write: bool) -> Result<()> {
-        let Some(open) = self.open.get_mut(&ino) else { return Ok(()) };
+    /// Takes back one handle. When the last writer goes and its file is the base's by now, gives the base's entry: the
+    /// data is that from now on.
+    pub fn release(&mut self, ino: u64, write: bool) -> Result<Option<Arc<Entry>>> {
+        let Some(open) = self.open.get_mut(&ino) else { return Ok(None) };
         open.handles -= 1;
         open.writers -= u32::from(write);
         let (last, last_writer) = (open.handles == 0, write && open.writers == 0);
@@ -225,10 +226,7 @@ impl State {
             let dropped = self.live.unpin(ino);
             self.drop_orphans(&dropped)?;
         }
-        if last_writer {
-            let _ = ino;
-        }
-        Ok(())
+        if last_writer { self.look_again(ino) } else { Ok(None) }
     }
 
     /// Makes the staged file of `ino`, with what it has now showing through, or empty.
@@ -269,21 +267,9 @@ impl State {
             Ok(())
         })
     }
-
-    /// A file without a name is only the business of those who have it open: nothing of it is kept for a crash.
-    pub fn is_orphan(&self, ino: u64) -> bool {
-        self.orphans.contains(&ino)
-    }
 }
 
 /// Moves a staged file's mtime to `now`, as a write does.
 pub fn stamp(file: &File, now: Time) -> Result<()> {
     files::set_mtime(file, now).map_err(io)
-}
-
-impl State {
-    /// Removes the staged file of a row that is deleted in the transaction under way.
-    pub fn remove_file_after(&mut self, ino: u64) {
-        self.then(After::RemoveFile(ino));
-    }
 }

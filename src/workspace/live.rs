@@ -76,6 +76,24 @@ impl LiveTable {
         }
     }
 
+    /// Says what inodes are, directories before what is in them, also of those that are held by what is in them only.
+    /// Gives the inodes that nobody holds.
+    pub fn set_places(&mut self, places: Vec<(u64, Place)>) -> Vec<u64> {
+        let mut dropped = Vec::new();
+        let inos: Vec<u64> = places.iter().map(|(ino, _)| *ino).collect();
+        for (ino, place) in places {
+            if self.is_live(ino) {
+                dropped.extend(self.set_place(ino, place));
+            } else {
+                self.entry(ino, place);
+            }
+        }
+        for ino in inos.iter().rev() {
+            dropped.extend(self.drop_unheld(*ino));
+        }
+        dropped
+    }
+
     /// Takes back `count` lookups; gives the inodes that nobody holds any more.
     pub fn forget(&mut self, ino: u64, count: u64) -> Vec<u64> {
         if let Some(live) = self.0.get_mut(&ino) {

@@ -5,7 +5,9 @@ pub mod error;
 pub mod observer;
 pub mod open_file;
 pub mod place;
+pub mod rebase;
 pub mod snapshot;
+pub mod staged;
 pub mod view;
 
 mod allocate;
@@ -19,4 +21,5 @@ mod names;
 mod number;
 mod rename;
 mod state;
+mod swap;
 mod xattrs;

@@ -249,9 +249,12 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        // Nobody is left to tell; what is not cleaned up now is when the workspace is opened next.
-        if let Err(error) = self.shared.state.lock().release(self.ino(), self.write) {
-            tracing::warn!(ino = self.ino(), %error, "closing a file");
+        let mut data = self.state.data.write();
+        match self.shared.state.lock().release(self.ino(), self.write) {
+            Ok(Some(entry)) => *data = Data::Base(entry),
+            Ok(None) => {}
+            // Nobody is left to tell; what is not cleaned up now is when the workspace is opened next.
+            Err(error) => tracing::warn!(ino = self.ino(), %error, "closing a file"),
         }
     }
 }

@@ -214,6 +214,7 @@ impl State {
     }
 
     fn run_after(&mut self) -> Result<()> {
+        let mut places = Vec::new();
         for after in std::mem::take(&mut self.after) {
             match after {
                 After::Detach(ino, entry) => {
@@ -227,13 +228,13 @@ impl State {
                     }
                 }
                 After::RemoveFile(ino) => self.overlay.files.remove(ino)?,
-                After::Place(ino, place) => {
-                    let dropped = self.live.set_place(ino, place);
-                    self.drop_orphans(&dropped)?;
-                }
+                After::Place(ino, place) => places.push((ino, place)),
             }
         }
-        Ok(())
+        // Directories come after what is in them, and must be known before it.
+        places.reverse();
+        let dropped = self.live.set_places(places);
+        self.drop_orphans(&dropped)
     }
 
     /// Deletes those of `inos` that nobody holds any more and that have no name.
@@ -360,7 +361,12 @@ impl State {
 
     /// The path that gives an untouched thing its number: of several names of one file the first.
     pub fn canonical(&self, path: &OriginPath, entry: &Entry) -> OriginPath {
-        if self.links.is_empty() || entry.kind() == Kind::Dir {
+        if entry.kind() == Kind::Dir { path.clone() } else { self.canonical_path(path) }
+    }
+
+    /// [`State::canonical`] of what need not be a file: no directory is in the table of hard links.
+    pub fn canonical_path(&self, path: &OriginPath) -> OriginPath {
+        if self.links.is_empty() {
             return path.clone();
         }
         let group = path.base_path().and_then(|path| self.links.group(&path));
@@ -372,6 +378,7 @@ impl State {
         let canonical = self.canonical(path, entry);
         if self.any_number
             && let Some(kept) = self.overlay.db.number(&canonical, &mark)?
+            && self.row(kept)?.is_none()
         {
             return Ok(kept);
         }
@@ -405,13 +412,10 @@ impl State {
     }
 
     /// Keeps `ino` as the number of what is at `path`, inside a transaction, should its hash be another.
-    pub fn keep_number(&mut self, path: &OriginPath, entry: &Entry, ino: u64) -> Result<()> {
-        let mark = number::content_mark(entry);
-        let canonical = self.canonical(path, entry);
-        if self.numbering.number(&canonical, &mark, 0) == ino {
-            self.overlay.db.delete_number(&canonical)?;
-        } else {
-            self.overlay.db.put_number(&canonical, &mark, ino)?;
+    pub fn keep_number(&mut self, path: &OriginPath, mark: &ContentMark, ino: u64) -> Result<()> {
+        self.overlay.db.delete_number(path, ino)?;
+        if self.numbering.number(path, mark, 0) != ino {
+            self.overlay.db.put_number(path, mark, ino)?;
             self.any_number = true;
         }
         Ok(())

@@ -1,0 +1,557 @@
+//! Putting what is staged on another base: after a commit landed, at a refresh, and to drop staged changes.
+//!
+//! Every row is looked at once, directories before what is in them. A row gets the entry of the new base that it is
+//! now derived from; what it did not change itself it takes from there; what then differs in nothing is dropped, so
+//! that the base shows through, and keeps its number.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::base::{self, LinkIndex};
+use super::error::WorkspaceError;
+use super::live::Place;
+use super::number;
+use super::staged::StagedTree;
+use super::state::{After, Result, State};
+use crate::model::entry::{Entry, Kind, Owner};
+use crate::model::path::TreePath;
+use crate::model::time::Time;
+use crate::overlay::dirent::{Dirent, NamedDirent};
+use crate::overlay::node::{Node, Origin, OriginPath};
+use crate::overlay::xattr::StagedValue;
+use crate::repo::domain::Snapshot;
+
+/// What becomes of the staged changes at one path.
+#[derive(Clone, Debug)]
+pub enum Settle {
+    /// Drop them, with all below: the new base shows.
+    Theirs,
+    /// Put this in their place: neither theirs nor what is staged.
+    Blend(Entry),
+}
+
+/// Decisions by path as it is in the working tree.
+pub type Settlements = BTreeMap<TreePath, Settle>;
+
+/// What a commit took, read from its [`StagedTree`].
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    nodes: HashMap<u64, Node>,
+    names: HashMap<u64, BTreeMap<Vec<u8>, Dirent>>,
+    xattrs: HashMap<u64, Vec<(Vec<u8>, StagedValue)>>,
+    /// The inode's path in the commit; the first of several.
+    paths: HashMap<u64, TreePath>,
+    /// Where the commit has the directories that were touched, by where the base had them.
+    moved: BTreeMap<TreePath, TreePath>,
+    /// The change of each inode that the commit took.
+    changes: HashMap<u64, u64>,
+}
+
+impl Taken {
+    pub fn read(tree: &StagedTree) -> Result<Taken> {
+        let mut taken = Taken::default();
+        taken.read_node(tree, tree.root(), TreePath::root())?;
+        Ok(taken)
+    }
+
+    fn read_node(&mut self, tree: &StagedTree, ino: u64, path: TreePath) -> Result<()> {
+        if self.nodes.contains_key(&ino) {
+            return Ok(());
+        }
+        let node = tree.node(ino)?;
+        self.changes.insert(ino, tree.taken(&node));
+        if node.own_xattrs {
+            self.xattrs.insert(ino, tree.xattrs(ino)?);
+        }
+        if node.kind == Kind::Dir {
+            if let Some(was) = node.origin.as_ref().and_then(|origin| origin.path.base_path()) {
+                self.moved.insert(was, path.clone());
+            }
+            let names = tree.names(ino)?;
+            for named in &names {
+                if let Dirent::Ino(child) = named.dirent {
+                    self.read_node(tree, child, path.join(&named.name))?;
+                }
+            }
+            self.names.insert(ino, names.into_iter().map(|named| (named.name, named.dirent)).collect());
+        }
+        self.nodes.insert(ino, node);
+        self.paths.insert(ino, path);
+        Ok(())
+    }
+
+    fn is_unchanged(&self, node: &Node) -> bool {
+        self.changes.get(&node.ino) == Some(&node.change)
+    }
+
+    /// Where the new base has what the old one had at `path`.
+    fn map(&self, path: &TreePath) -> TreePath {
+        let mut above = path.clone();
+        loop {
+            if let (Some(now), Some(rest)) = (self.moved.get(&above), path.strip_prefix(&above)) {
+                return rest.under(now);
+            }
+            match above.split_last() {
+                Some((parent, _)) => above = parent,
+                None => return path.clone(),
+            }
+        }
+    }
+
+    fn moves_directories(&self) -> bool {
+        self.moved.iter().any(|(was, now)| was != now)
+    }
+}
+
+/// One run over all rows.
+pub(super) struct Rebase<'a> {
+    pub taken: Option<&'a Taken>,
+    pub settle: &'a Settlements,
+    /// Open files whose data is locked by the caller, so that they may change what they are.
+    pub locked: &'a HashSet<u64>,
+    /// Files without a row from now on, with what they are.
+    pub cleared: Vec<(u64, Arc<Entry>)>,
+    /// Files met under one of several names: the row they have now, and whether it goes.
+    met: HashMap<u64, (Arc<Node>, bool)>,
+    /// Files whose names the new base may have more of.
+    linked: Vec<u64>,
+}
+
+impl<'a> Rebase<'a> {
+    pub fn new(taken: Option<&'a Taken>, settle: &'a Settlements, locked: &'a HashSet<u64>) -> Rebase<'a> {
+        Rebase { taken, settle, locked, cleared: Vec::new(), met: HashMap::new(), linked: Vec::new() }
+    }
+}
+
+/// What a row's fields are compared with to see whether they were changed here.
+struct Reference {
+    mode: u16,
+    owner: Option<Owner>,
+    mtime: Time,
+}
+
+/// A directory of the walk: its row, and what of the new base shows through it.
+struct Spot<'a> {
+    ino: u64,
+    path: &'a TreePath,
+    origin: Option<&'a Origin>,
+}
+
+impl State {
+    /// Puts everything staged on `snapshot`. With a miss nothing is done.
+    pub fn rebase(&mut self, snapshot: &Arc<Snapshot>, links: &Arc<LinkIndex>, run: &mut Rebase<'_>) -> Result<()> {
+        let before = (self.snapshot.clone(), self.links.clone());
+        let numbers = self.numbers_to_keep(run)?;
+        self.snapshot = snapshot.clone();
+        self.links = links.clone();
+        let outcome = self.change(|state| {
+            for (path, mark, ino) in &numbers {
+                let path = state.canonical_path(path);
+                state.keep_number(&path, mark, *ino)?;
+            }
+            state.rebase_root(run)?;
+            for ino in std::mem::take(&mut run.linked) {
+                state.attach_links(ino)?;
+            }
+            let base = state.snapshot.commit.id.to_string();
+            Ok(state.overlay.db.set_meta(super::view::BASE_KEY, base.as_bytes())?)
+        });
+        if outcome.is_err() {
+            (self.snapshot, self.links) = before;
+            run.cleared.clear();
+        }
+        outcome
+    }
+
+    fn rebase_root(&mut self, run: &mut Rebase<'_>) -> Result<()> {
+        let node = self.row(self.root)?.ok_or(WorkspaceError::Stale)?;
+        let path = TreePath::root();
+        let origin = Origin { path: OriginPath::of_base(&path), entry: Arc::new(self.snapshot.root.entry.clone()) };
+        let theirs = matches!(run.settle.get(&path), Some(Settle::Theirs));
+        self.rebase_names(run, &Spot { ino: node.ino, path: &path, origin: Some(&origin) }, theirs)?;
+        let node = self.adopt(run, &node, &origin, theirs)?;
+        self.put_row(Node { origin: Some(origin), ..node }).map(drop)
+    }
+
+    /// Everything that the directory says of names. `theirs`: nothing staged here or below is to stay.
+    fn rebase_names(&mut self, run: &mut Rebase<'_>, here: &Spot<'_>, theirs: bool) -> Result<()> {
+        let names = self.overlay.db.dirents(here.ino, None, usize::MAX)?;
+        let before = run.taken.and_then(|taken| taken.names.get(&here.ino));
+        for named in &names {
+            let below = match here.origin.and_then(|origin| origin.entry.as_dir()) {
+                Some(dir) => base::find(&self.objects, dir, &named.name)?,
+                None => None,
+            };
+            let path = here.path.join(&named.name);
+            let theirs = theirs || matches!(run.settle.get(&path), Some(Settle::Theirs));
+            match named.dirent {
+                Dirent::Whiteout => {
+                    let committed = before.and_then(|names| names.get(&named.name)) == Some(&Dirent::Whiteout);
+                    if below.is_none() || committed || theirs {
+                        self.overlay.db.delete_dirent(here.ino, &named.name)?;
+                    }
+                }
+                Dirent::Ino(ino) => self.rebase_child(run, here, named, ino, below, &path, theirs)?,
+            }
+        }
+        // What the commit has and was deleted or moved since must not come back.
+        let still: HashSet<&[u8]> = names.iter().map(|named| named.name.as_slice()).collect();
+        for (name, dirent) in before.into_iter().flatten() {
+            if matches!(dirent, Dirent::Ino(_)) && !still.contains(name.as_slice()) {
+                let dir = here.origin.and_then(|origin| origin.entry.as_dir());
+                let shows = dir.map(|dir| base::find(&self.objects, dir, name)).transpose()?.flatten();
+                if shows.is_some() {
+                    self.overlay.db.put_dirent(here.ino, name, Dirent::Whiteout, false)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)] // One name has this many sides.
+    fn rebase_child(
+        &mut self,
+        run: &mut Rebase<'_>,
+        here: &Spot<'_>,
+        named: &NamedDirent,
+        ino: u64,
+        below: Option<Entry>,
+        path: &TreePath,
+        theirs: bool,
+    ) -> Result<()> {
+        // Another of its names may have been dealt with, and with it the row.
+        let Some(node) = self.row(ino)? else { return Ok(self.overlay.db.delete_dirent(here.ino, &named.name)?) };
+        if let Some((node, goes)) = run.met.get(&ino).cloned() {
+            return if goes { self.clear(run, here, named, &node) } else { self.put_again(here, named, &node) };
+        }
+        let origin = self.new_origin(run, here, named, &node, below)?;
+        if origin.is_none() && !theirs && self.is_unchanged_below(&node)? {
+            return self.drop_staged(here.ino, &named.name, ino);
+        }
+        let home = self.is_home(here, named, origin.as_ref());
+        let keeps_row = home && (node.kind == Kind::Dir || !node.staged);
+        if theirs && !keeps_row || self.is_outdated(run, &node, origin.as_ref()) {
+            return self.drop_staged(here.ino, &named.name, ino);
+        }
+        if let (Some(Settle::Blend(entry)), false) = (run.settle.get(path), theirs) {
+            return self.blend(run, here, named, &node, origin, entry);
+        }
+        let node = self.replace_if_other_content(&node, origin.as_ref())?;
+        if node.kind == Kind::Dir {
+            self.rebase_names(run, &Spot { ino, path, origin: origin.as_ref() }, theirs)?;
+        }
+        let Some(origin) = origin else { return self.keep_without_base(here, named, &node) };
+        let adopted = Node { origin: Some(origin.clone()), ..self.adopt(run, &node, &origin, theirs)? };
+        let goes = home && self.may_clear(run, &node, &adopted)?;
+        if node.nlink > 1 {
+            run.met.insert(node.ino, (Arc::new(adopted.clone()), goes));
+            run.linked.push(node.ino);
+        }
+        if goes {
+            return self.clear(run, here, named, &adopted);
+        }
+        let committed = node.staged && run.taken.is_some_and(|taken| taken.is_unchanged(&node));
+        let node = self.put_row(Node { settled: adopted.settled || committed, ..adopted })?;
+        if node.kind != Kind::Dir && node.nlink == 1 {
+            run.linked.push(node.ino);
+        }
+        self.put_again(here, named, &node)
+    }
+
+    fn put_again(&mut self, here: &Spot<'_>, named: &NamedDirent, node: &Node) -> Result<()> {
+        let home = self.is_home(here, named, node.origin.as_ref());
+        Ok(self.overlay.db.put_dirent(here.ino, &named.name, Dirent::Ino(node.ino), home)?)
+    }
+
+    fn is_home(&self, here: &Spot<'_>, named: &NamedDirent, origin: Option<&Origin>) -> bool {
+        let (Some(origin), Some(parent)) = (origin, here.origin) else { return false };
+        let path = parent.path.child(&named.name);
+        path == origin.path || self.canonical(&path, &origin.entry) == origin.path
+    }
+
+    /// The new base has nothing at the row's origin: what it had of it stays all the same.
+    fn keep_without_base(&mut self, here: &Spot<'_>, named: &NamedDirent, node: &Node) -> Result<()> {
+        let origin =
+            node.origin.as_ref().map(|old| Origin { path: OriginPath::foreign(node.ino), entry: old.entry.clone() });
+        self.put_row(Node { origin, settled: false, ..node.clone() })?;
+        Ok(self.overlay.db.put_dirent(here.ino, &named.name, Dirent::Ino(node.ino), false)?)
+    }
+
+    /// Was the row, which the base had, touched without changing anything, nor anything below it?
+    fn is_unchanged_below(&mut self, node: &Node) -> Result<bool> {
+        if node.origin.as_ref().is_none_or(|origin| origin.path.base_path().is_none()) || node.dirty {
+            return Ok(false);
+        }
+        if node.kind != Kind::Dir {
+            return Ok(!node.staged || node.settled);
+        }
+        for named in self.overlay.db.dirents(node.ino, None, usize::MAX)? {
+            let Dirent::Ino(ino) = named.dirent else { return Ok(false) };
+            let Some(child) = self.row(ino)? else { return Ok(false) };
+            if !named.home || !self.is_unchanged_below(&child)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Staged bytes that were the old base's, as a commit left them, and are not the new one's.
+    fn is_outdated(&self, run: &Rebase<'_>, node: &Node, new: Option<&Origin>) -> bool {
+        let content = |origin: &Origin| origin.entry.content_key();
+        let taken = run.taken.is_some_and(|taken| taken.changes.contains_key(&node.ino));
+        node.settled && !taken && node.origin.as_ref().map(content) != new.map(content)
+    }
+
+    /// Content that comes from the base and changes with it is another inode: who has the old one open keeps it.
+    fn replace_if_other_content(&mut self, node: &Arc<Node>, new: Option<&Origin>) -> Result<Arc<Node>> {
+        let (Some(old), Some(new)) = (&node.origin, new) else { return Ok(node.clone()) };
+        if node.kind == Kind::Dir || node.staged || old.entry.content_key() == new.entry.content_key() {
+            return Ok(node.clone());
+        }
+        let ino = self.fresh_ino()?;
+        let xattrs = self.overlay.db.xattrs(node.ino)?;
+        let replacement = self.put_row(Node { ino, ..(**node).clone() })?;
+        for (name, value) in xattrs {
+            self.overlay.db.put_xattr(ino, &name, &value)?;
+        }
+        self.overlay.db.rename_ino(node.ino, ino)?;
+        self.put_row(Node { nlink: 0, ..(**node).clone() })?;
+        self.then(After::Orphan(node.ino));
+        Ok(replacement)
+    }
+
+    /// What the row is derived from in the new base: none when that has nothing of the kind there.
+    fn new_origin(
+        &self,
+        run: &Rebase<'_>,
+        here: &Spot<'_>,
+        named: &NamedDirent,
+        node: &Node,
+        below: Option<Entry>,
+    ) -> Result<Option<Origin>> {
+        let committed = run.taken.and_then(|taken| taken.paths.get(&node.ino)).cloned();
+        let mapped = |path: TreePath| run.taken.map_or_else(|| path.clone(), |taken| taken.map(&path));
+        let path = match (&node.origin, committed) {
+            (_, Some(path)) => path,
+            (Some(origin), None) => match origin.path.base_path() {
+                Some(path) => mapped(path),
+                // Put here from elsewhere, and nothing of it is in any base yet.
+                None => return Ok(Some(origin.clone())),
+            },
+            // Made here, and there too: the two become one, as far as names go.
+            (None, None) => {
+                let entry = below.filter(|entry| entry.kind() == node.kind).map(Arc::new);
+                let path = here.origin.map(|origin| origin.path.child(&named.name));
+                return Ok(entry.zip(path).map(|(entry, path)| Origin { path, entry }));
+            }
+        };
+        let entry = base::find_path(&self.objects, &self.snapshot.root.entry, &path)?;
+        let path = OriginPath::of_base(&path);
+        Ok(entry
+            .filter(|entry| entry.kind() == node.kind)
+            .map(|entry| Origin { path: self.canonical(&path, &entry), entry: Arc::new(entry) }))
+    }
+
+    /// The row with what was not changed here taken from its new origin.
+    fn adopt(&mut self, run: &Rebase<'_>, node: &Node, new: &Origin, theirs: bool) -> Result<Node> {
+        let taken = run.taken.and_then(|taken| taken.nodes.get(&node.ino));
+        let reference = match (taken, &node.origin) {
+            (Some(taken), _) => Some(Reference { mode: taken.mode, owner: taken.owner, mtime: taken.mtime }),
+            (None, Some(old)) => {
+                let meta = &old.entry.meta;
+                Some(Reference { mode: meta.mode, owner: meta.owner, mtime: meta.mtime })
+            }
+            (None, None) => None,
+        };
+        let meta = &new.entry.meta;
+        let mut node = node.clone();
+        let same = |same: fn(&Node, &Reference) -> bool, node: &Node| {
+            theirs || reference.as_ref().is_some_and(|reference| same(node, reference))
+        };
+        if same(|node, old| node.mode == old.mode, &node) {
+            node.mode = meta.mode;
+        }
+        if same(|node, old| node.owner == old.owner, &node) {
+            node.owner = meta.owner;
+        }
+        if same(|node, old| node.mtime == old.mtime, &node) {
+            node.mtime = meta.mtime;
+        }
+        let committed_xattrs = run.taken.and_then(|taken| taken.xattrs.get(&node.ino));
+        if node.own_xattrs && (theirs || committed_xattrs.is_some_and(|committed| self.has_xattrs(&node, committed))) {
+            self.overlay.db.delete_xattrs(node.ino)?;
+            node.own_xattrs = false;
+        }
+        Ok(node)
+    }
+
+    fn has_xattrs(&self, node: &Node, expected: &[(Vec<u8>, StagedValue)]) -> bool {
+        self.overlay.db.xattrs(node.ino).is_ok_and(|xattrs| xattrs == expected)
+    }
+
+    /// Is there nothing about this row, which is where its new origin is, that the base does not say as well?
+    fn may_clear(&mut self, run: &Rebase<'_>, node: &Node, adopted: &Node) -> Result<bool> {
+        let committed = run.taken.is_some_and(|taken| taken.is_unchanged(node));
+        if node.kind == Kind::Dir {
+            let same =
+                committed || adopted.mtime == adopted.origin.as_ref().map_or(adopted.mtime, |o| o.entry.meta.mtime);
+            return Ok(same && !self.differs(adopted)? && !self.overlay.db.any_dirent(node.ino)?);
+        }
+        let in_use = self.open.get(&node.ino).is_some_and(|open| open.writers > 0 || !run.locked.contains(&node.ino));
+        let all_names_home = node.nlink == 1 || committed;
+        let same = !node.staged && !self.differs(adopted)?;
+        Ok(all_names_home && ((committed && !(node.staged && in_use)) || same))
+    }
+
+    /// Takes the row away under one of its names; with its last name it is gone, and its number kept.
+    fn clear(&mut self, run: &mut Rebase<'_>, here: &Spot<'_>, named: &NamedDirent, node: &Node) -> Result<()> {
+        self.overlay.db.delete_dirent(here.ino, &named.name)?;
+        let Some(origin) = &node.origin else { return Ok(()) };
+        if self.overlay.db.name_of(node.ino)?.is_some() {
+            return Ok(());
+        }
+        let mark = number::content_mark(&origin.entry);
+        self.keep_number(&origin.path, &mark, node.ino)?;
+        self.delete_row(node.ino)?;
+        if node.staged {
+            self.then(After::RemoveFile(node.ino));
+        }
+        if node.kind != Kind::Dir {
+            run.cleared.push((node.ino, origin.entry.clone()));
+        }
+        let name = named.name.clone().into_boxed_slice();
+        self.then(After::Place(node.ino, Place::Base { parent: here.ino, name, mark }));
+        Ok(())
+    }
+
+    /// Takes a staged thing away, with all below, as if it had never been there. Who has it open keeps it.
+    fn drop_staged(&mut self, dir: u64, name: &[u8], ino: u64) -> Result<()> {
+        self.overlay.db.delete_dirent(dir, name)?;
+        let Some(node) = self.row(ino)? else { return Ok(()) };
+        if node.kind == Kind::Dir {
+            for named in self.overlay.db.dirents(ino, None, usize::MAX)? {
+                if let Dirent::Ino(child) = named.dirent {
+                    self.drop_staged(ino, &named.name, child)?;
+                }
+            }
+            self.overlay.db.delete_dirents(ino)?;
+        }
+        let mut left = self.overlay.db.names_of(ino)?;
+        if !left.is_empty() && node.origin.is_some() {
+            // All its names of the base go together: half of them would be another file.
+            for (dir, name) in self.overlay.db.home_names_of(ino)? {
+                self.overlay.db.delete_dirent(dir, &name)?;
+            }
+            left = self.overlay.db.names_of(ino)?;
+        }
+        let nlink = u32::try_from(left.len()).unwrap_or(u32::MAX);
+        self.update_row(Node { nlink, ..(*node).clone() })?;
+        if nlink == 0 {
+            self.then(After::Orphan(ino));
+        }
+        Ok(())
+    }
+
+    /// Puts a merged entry in the place of what is staged.
+    fn blend(
+        &mut self,
+        run: &mut Rebase<'_>,
+        here: &Spot<'_>,
+        named: &NamedDirent,
+        node: &Node,
+        origin: Option<Origin>,
+        entry: &Entry,
+    ) -> Result<()> {
+        let path = here.path.join(&named.name);
+        let theirs = origin.as_ref().is_some_and(|origin| origin.entry.content_key() == entry.content_key());
+        let replaced = node.staged && theirs && node.kind != Kind::Dir;
+        let ino = if replaced { self.fresh_ino()? } else { node.ino };
+        if replaced {
+            self.drop_staged(here.ino, &named.name, node.ino)?;
+        } else if node.kind == Kind::Dir {
+            self.rebase_names(run, &Spot { ino, path: &path, origin: origin.as_ref() }, false)?;
+        }
+        let blended = match &origin {
+            Some(origin) if replaced => super::state::derived_node(ino, origin.clone()),
+            _ => Node { origin: origin.clone(), ..node.clone() },
+        };
+        self.overlay.db.delete_xattrs(ino)?;
+        for xattr in &entry.meta.xattrs {
+            self.overlay.db.put_xattr(ino, &xattr.name, &StagedValue::Base(xattr.value.clone()))?;
+        }
+        let meta = &entry.meta;
+        let blended = Node {
+            mode: meta.mode,
+            owner: meta.owner,
+            mtime: meta.mtime,
+            own_xattrs: true,
+            settled: false,
+            ctime: self.now(),
+            ..blended
+        };
+        let home = self.is_home(here, named, origin.as_ref());
+        self.put_row(blended)?;
+        Ok(self.overlay.db.put_dirent(here.ino, &named.name, Dirent::Ino(ino), home)?)
+    }
+
+    /// Names that the new base gives to the row's file and the row does not have yet.
+    fn attach_links(&mut self, ino: u64) -> Result<()> {
+        let Some(node) = self.row(ino)?.filter(|node| node.nlink > 0) else { return Ok(()) };
+        let path = node.origin.as_ref().and_then(|origin| origin.path.base_path());
+        let group = path.filter(|_| node.kind != Kind::Dir).and_then(|path| self.links.group(&path).cloned());
+        let Some(group) = group else { return Ok(()) };
+        for (parent, name) in group.0.iter().filter_map(TreePath::split_last) {
+            let dir = match self.dir_of_origin(&parent) {
+                // Deleted or moved here; the merge decided so.
+                Err(WorkspaceError::NotFound | WorkspaceError::Stale) => continue,
+                dir => dir?,
+            };
+            if self.overlay.db.dirent(dir.ino, name)?.is_none() {
+                self.overlay.db.put_dirent(dir.ino, name, Dirent::Ino(node.ino), true)?;
+            }
+        }
+        let nlink = u32::try_from(self.overlay.db.names_of(node.ino)?.len()).unwrap_or(u32::MAX);
+        if nlink != node.nlink {
+            self.update_row(Node { nlink, ..(*node).clone() })?;
+        }
+        Ok(())
+    }
+
+    /// The numbers of held, untouched inodes below directories that the commit moved: their paths change.
+    fn numbers_to_keep(&mut self, run: &Rebase<'_>) -> Result<Vec<(OriginPath, number::ContentMark, u64)>> {
+        let mut kept = Vec::new();
+        let Some(taken) = run.taken.filter(|taken| taken.moves_directories()) else { return Ok(kept) };
+        for ino in self.live.untouched() {
+            if self.row(ino)?.is_some() {
+                continue;
+            }
+            let Some(Place::Base { mark, .. }) = self.live.place(ino).cloned() else { continue };
+            let path = self.held_path(ino)?.and_then(|path| path.base_path());
+            if let Some(path) = path
+                && taken.map(&path) != path
+            {
+                kept.push((OriginPath::of_base(&taken.map(&path)), mark, ino));
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Where a held, untouched inode is in the base; no node is needed for that.
+    fn held_path(&mut self, ino: u64) -> Result<Option<OriginPath>> {
+        let mut names = Vec::new();
+        let mut at = ino;
+        loop {
+            if let Some(row) = self.row(at)? {
+                let top = row.origin.as_ref().map(|origin| origin.path.clone());
+                return Ok(top.map(|top| names.iter().rev().fold(top, |path, name: &Box<[u8]>| path.child(name))));
+            }
+            match self.live.place(at) {
+                Some(Place::Base { parent, name, .. }) => {
+                    names.push(name.clone());
+                    at = *parent;
+                }
+                _ => return Ok(None),
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Moving a workspace to another base, and telling what thereby changed behind the kernel's back.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::base::LinkIndex;
+use super::error::WorkspaceError;
+use super::file_state::{Data, FileState};
+use super::observer::Invalidation;
+use super::rebase::{Rebase, Settle, Settlements, Taken};
+use super::staged::StagedTree;
+use super::state::{After, Result, State};
+use super::view::Workspace;
+use crate::model::diff::{Change, DiffOptions, diff};
+use crate::model::entry::{Entry, Kind};
+use crate::model::path::TreePath;
+use crate::overlay::node::Node;
+use crate::repo::domain::Snapshot;
+
+/// What changed at a path when the base did.
+enum Moved {
+    /// The name stands for something else.
+    Name,
+    /// The same inode has other attributes.
+    Attributes,
+}
+
+impl Workspace {
+    /// Puts everything staged on `snapshot`, except what `settle` decides otherwise. The caller has seen that nothing
+    /// is in conflict, or decided it.
+    pub async fn rebase(&self, snapshot: Arc<Snapshot>, settle: &Settlements) -> Result<()> {
+        self.swap(snapshot, None, settle, true).await
+    }
+
+    /// The commit of `tree` landed as `snapshot`, or is part of it: what did not change since is no longer staged.
+    /// `settle` decides about paths of which the snapshot does not have what was staged.
+    pub async fn commit_landed(&self, snapshot: Arc<Snapshot>, tree: &StagedTree, settle: &Settlements) -> Result<()> {
+        let base = self.base().commit.id;
+        if tree.base().commit.id != base {
+            return Err(WorkspaceError::Busy("the workspace moved to another base while it was committed".into()));
+        }
+        let taken = Taken::read(tree)?;
+        // On its own base a commit brings nothing that the kernel has not seen.
+        let news = snapshot.commit.parents.first() != Some(&base);
+        self.swap(snapshot, Some(&taken), settle, news).await
+    }
+
+    async fn swap(
+        &self,
+        snapshot: Arc<Snapshot>,
+        taken: Option<&Taken>,
+        settle: &Settlements,
+        news: bool,
+    ) -> Result<()> {
+        let before = self.base();
+        let links = Arc::new(LinkIndex::load(&self.shared.objects, &snapshot.root).await?);
+        let mut moved = Vec::new();
+        if news && before.root.id != snapshot.root.id {
+            self.differences(&before, &snapshot, &mut moved).await?;
+        }
+        loop {
+            match self.try_swap(&snapshot, &links, taken, settle) {
+                Err(WorkspaceError::Miss(miss)) => self.fetch(&miss).await?,
+                outcome => break outcome?,
+            }
+        }
+        self.shared.durability.sync()?;
+        moved.extend(settle.keys().map(|path| (path.clone(), Moved::Name)));
+        moved.extend(settle.keys().map(|path| (path.clone(), Moved::Attributes)));
+        self.tell(&moved).await
+    }
+
+    fn try_swap(
+        &self,
+        snapshot: &Arc<Snapshot>,
+        links: &Arc<LinkIndex>,
+        taken: Option<&Taken>,
+        settle: &Settlements,
+    ) -> Result<()> {
+        // Data before view: what is opened from here on is not locked, and then stays staged.
+        let mut files: Vec<Arc<FileState>> =
+            self.shared.state.lock().open.values().map(|open| open.state.clone()).collect();
+        files.sort_by_key(|file| file.ino);
+        let mut locked: Vec<_> = files.iter().map(|file| (file.ino, file.data.write())).collect();
+        let inos: HashSet<u64> = files.iter().map(|file| file.ino).collect();
+        let state = &mut *self.shared.state.lock();
+        let mut run = Rebase::new(taken, settle, &inos);
+        state.rebase(snapshot, links, &mut run)?;
+        for (ino, entry) in run.cleared {
+            if let Some(open) = state.open.get_mut(&ino) {
+                open.entry = Some(entry.clone());
+            }
+            if let Ok(at) = locked.binary_search_by_key(&ino, |(ino, _)| *ino)
+                && matches!(*locked[at].1, Data::Staged(_))
+            {
+                *locked[at].1 = Data::Base(entry);
+            }
+        }
+        Ok(())
+    }
+
+    async fn differences(&self, before: &Snapshot, after: &Snapshot, moved: &mut Vec<(TreePath, Moved)>) -> Result<()> {
+        let mut visit = |change: Change| {
+            let what = match &change {
+                Change::Modified { old, new, .. }
+                    if new.kind() == Kind::Dir || old.content_key() == new.content_key() =>
+                {
+                    Moved::Attributes
+                }
+                _ => Moved::Name,
+            };
+            moved.push((change.path().clone(), what));
+            ControlFlow::Continue(())
+        };
+        let options = DiffOptions { renames: false, directory_times: true, shallow: true };
+        let (old, new) = (Some(&before.root.entry), Some(&after.root.entry));
+        Ok(diff(&self.shared.objects, old, new, options, &mut visit).await?)
+    }
+
+    /// Tells the observer about those of the paths that somebody holds.
+    async fn tell(&self, moved: &[(TreePath, Moved)]) -> Result<()> {
+        let observer = self.shared.observer.lock().clone();
+        let Some(observer) = observer else { return Ok(()) };
+        let mut told = Vec::new();
+        for (path, what) in moved {
+            let told_of = self.with_fetch(|workspace| workspace.shared.state.lock().invalidation(path, what)).await?;
+            told.extend(told_of);
+        }
+        if !told.is_empty() {
+            observer.changed(&told);
+        }
+        Ok(())
+    }
+
+    /// Drops the staged changes at these paths and below: the base shows again.
+    pub async fn drop_changes(&self, paths: &[TreePath]) -> Result<()> {
+        let settle = paths.iter().map(|path| (path.clone(), Settle::Theirs)).collect();
+        self.rebase(self.base(), &settle).await
+    }
+}
+
+impl State {
+    fn invalidation(&mut self, path: &TreePath, what: &Moved) -> Result<Option<Invalidation>> {
+        match (what, path.split_last()) {
+            (Moved::Name, Some((parent, name))) => {
+                let parent = self.find_path(&parent)?.map(|parent| parent.ino());
+                let held = parent.filter(|&parent| self.live.is_live(parent));
+                Ok(held.map(|parent| Invalidation::Entry { parent, name: name.to_vec() }))
+            }
+            _ => {
+                let ino = self.find_path(path)?.map(|inode| inode.ino());
+                Ok(ino.filter(|&ino| self.live.is_live(ino)).map(|ino| Invalidation::Attributes { ino }))
+            }
+        }
+    }
+
+    /// Looks again at a staged file whose last writer is gone: is it still what a commit stored? Then the base has it,
+    /// as this entry.
+    pub fn look_again(&mut self, ino: u64) -> Result<Option<Arc<Entry>>> {
+        let Some(node) = self.row(ino)?.filter(|node| node.staged && node.settled && node.nlink > 0) else {
+            return Ok(None);
+        };
+        let Some(origin) = node.origin.clone() else { return Ok(None) };
+        self.change(|state| {
+            state.overlay.db.delete_extents(ino)?;
+            let mtime = origin.entry.meta.mtime;
+            let node = Node { staged: false, settled: false, under: None, mtime, ..(*node).clone() };
+            state.put_row(node)?;
+            state.then(After::RemoveFile(ino));
+            Ok(())
+        })?;
+        if let Some(open) = self.open.get_mut(&ino) {
+            open.entry = Some(origin.entry.clone());
+        }
+        Ok(Some(origin.entry))
+    }
+}
