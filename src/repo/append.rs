@@ -109,7 +109,8 @@ impl Domain {
         let mut group = {
             let mut waiting = self.0.queue.waiting.lock();
             let count = waiting.len().min(GROUP_MAX);
-            waiting.drain(..count).collect::<Vec<_>>()
+            // Who gave up before anything was sent wants nothing put.
+            waiting.drain(..count).filter(|waiting| !waiting.answer.is_closed()).collect::<Vec<_>>()
         };
         if group.is_empty() {
             return;

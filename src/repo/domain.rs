@@ -23,7 +23,7 @@ use crate::format::record::decode_commit;
 use crate::model::commit::Commit;
 use crate::model::content::Constants;
 use crate::model::id::{CommitId, PackName};
-use crate::model::log::{Change, DomainInfo, RefIdentity, RefName, RefState};
+use crate::model::log::{Change, DomainInfo, Fence, RefIdentity, RefName, RefState};
 use crate::model::time::Time;
 use crate::model::tree::Root;
 use crate::storage::{Store, StoreError};
@@ -243,12 +243,28 @@ impl Domain {
         let root = match known {
             Some(root) => root,
             None => {
-                let root = Arc::new(self.objects().root(&commit.root, &commit.root_location).await?);
+                let read = self.objects().root(&commit.root, &commit.root_location).await;
+                let root = match read {
+                    Ok(root) => Arc::new(root),
+                    Err(error) => return Err(self.expired_or(error, id).await),
+                };
                 self.0.roots.lock().put(*id, root.clone());
                 root
             }
         };
         Ok(Arc::new(Snapshot { domain: self.clone(), commit, root }))
+    }
+
+    /// Why a commit's tree could not be read: collected, if something was and the log says that nothing keeps the commit.
+    async fn expired_or(&self, error: RepoError, id: &CommitId) -> RepoError {
+        let state = self.state();
+        if !matches!(error, RepoError::Damaged { .. }) || state.fence == Fence::default() {
+            return error;
+        }
+        match self.usable(&state, id).await {
+            Err(expired @ RepoError::Expired { .. }) => expired,
+            _ => error,
+        }
     }
 
     /// The time by the store's clock, never earlier than the newest entry; refused when the clocks are too far apart.

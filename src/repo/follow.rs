@@ -52,7 +52,18 @@ pub struct Follower<H> {
 impl<H: LogHead> Follower<H> {
     /// Reads the newest state; none when the log has no entry.
     pub async fn open(files: LogFiles, title: String) -> Result<Option<Follower<H>>, RepoError> {
-        let Some((seq, body)) = files.newest(0).await? else { return Ok(None) };
+        let newest = files.newest(0).await?;
+        Follower::at(files, title, newest).await
+    }
+
+    /// Reads the newest state as far as a listing tells, one request less; none when the log has no entry.
+    pub async fn open_listed(files: LogFiles, title: String) -> Result<Option<Follower<H>>, RepoError> {
+        let newest = files.newest_listed().await?;
+        Follower::at(files, title, newest).await
+    }
+
+    async fn at(files: LogFiles, title: String, entry: Option<(u64, Bytes)>) -> Result<Option<Follower<H>>, RepoError> {
+        let Some((seq, body)) = entry else { return Ok(None) };
         let head = read_state(&files, &title, seq, &body).await?;
         Ok(Some(Follower::on(files, title, head)))
     }

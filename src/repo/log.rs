@@ -55,6 +55,16 @@ impl LogFiles {
         self.store.create(&self.key(seq), body).await
     }
 
+    /// An entry and its seq that is the newest as far as the store's listing tells, for who looks again soon; none in an
+    /// empty log.
+    pub async fn newest_listed(&self) -> Result<Option<(u64, Bytes)>, RepoError> {
+        let listed = if self.store.ordered_listing() { self.list_newest().await? } else { 0 };
+        match listed {
+            0 => self.newest(0).await,
+            seq => Ok(Some((seq, self.read_existing(seq).await?))),
+        }
+    }
+
     /// The newest entry and its seq, given that entry `known` exists (0: nothing is known); none in an empty log.
     pub async fn newest(&self, known: u64) -> Result<Option<(u64, Bytes)>, RepoError> {
         let listed = if self.store.ordered_listing() { self.list_newest().await? } else { 0 };

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::attempt::Attempts;
+use super::attempt::{Attempts, jittered};
 use super::catalog::Catalog;
 use super::db::RepoDb;
 use super::domain::{Domain, Surroundings};
@@ -20,11 +21,15 @@ use super::write::{Author, Put, Writer};
 use crate::model::content::Constants;
 use crate::model::id::Uid;
 use crate::model::log::{DomainChange, DomainInfo, DomainOperation};
+use crate::storage::probe::probe;
 use crate::storage::{Store, StoreSettings};
 use crate::sys::Sys;
 use crate::sys::disk::create_private_dirs;
 use crate::sys::mark::ProcessMark;
 use crate::telemetry::counters::Counters;
+
+/// Pause after a race lost on the mesh log, where races are rare.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What opening a mesh needs.
 #[derive(Clone, Debug)]
@@ -135,14 +140,18 @@ impl Opened {
 }
 
 impl Mesh {
-    /// Makes a mesh at the store; [`RepoError::MeshExists`] when there is one, also when another made it meanwhile.
+    /// Makes a mesh at the store after trying out that it can hold one; [`RepoError::MeshExists`] when there is one, also when another made it meanwhile.
     pub async fn init(options: MeshOptions) -> Result<Mesh, RepoError> {
         let opened = Opened::open(options, true)?;
         let title = opened.title();
         if let Some(follower) = Follower::<Catalog>::open(opened.files.clone(), title.clone()).await? {
             return Err(exists(&opened.options.store_url, &follower.head()));
         }
-        let uid = Uid(opened.options.sys.random.name());
+        let random = opened.options.sys.random.clone();
+        if let Some(reason) = probe(opened.store.as_ref(), random.as_ref()).await.failure() {
+            return Err(RepoError::Refused(format!("no mesh can be made at `{}`: {reason}", opened.options.store_url)));
+        }
+        let uid = Uid(random.name());
         let files = opened.files.clone();
         let mesh = opened.on(Follower::on(files, title, Catalog::before_first(uid)))?;
         let nothing = mesh.0.follower.head();
@@ -152,10 +161,11 @@ impl Mesh {
         }
     }
 
-    /// Opens the mesh at the store: two requests, or one more when it has very many domains.
+    /// Opens the mesh at the store: two requests, or one more when it has very many domains. Whether its log moved since
+    /// it was listed is looked at when a name is not found, and by polls.
     pub async fn open(options: MeshOptions) -> Result<Mesh, RepoError> {
         let opened = Opened::open(options, false)?;
-        match Follower::open(opened.files.clone(), opened.title()).await? {
+        match Follower::open_listed(opened.files.clone(), opened.title()).await? {
             Some(follower) => opened.on(follower),
             None => Err(RepoError::NoMesh { store: opened.options.store_url }),
         }
@@ -306,7 +316,7 @@ impl Mesh {
             let change = evaluate(&catalog)?;
             match self.0.writer.put(&catalog, &[], |stamp| Ok(catalog.next(Some(change), stamp))).await? {
                 Put::Landed(now) => return Ok(now),
-                Put::Taken(_) => {}
+                Put::Taken(_) => self.sys().clock.sleep(jittered(self.sys(), PAUSE)).await,
             }
         }
     }

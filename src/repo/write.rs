@@ -13,11 +13,8 @@ use crate::model::id::Nonce;
 use crate::model::log::Features;
 use crate::model::time::Time;
 use crate::storage::Store;
+use crate::storage::probe::CLOCK_SKEW_MAX;
 use crate::sys::Sys;
-
-/// Clocks further apart than this, in nanoseconds, stop us from writing: times are the store's, and only ever keep data
-/// longer while they are nearly right.
-const SKEW_NANOS_MAX: u64 = 600 * 1_000_000_000;
 
 /// Who writes, as entries name them.
 #[derive(Clone, Debug)]
@@ -108,10 +105,11 @@ impl<H: LogHead> Writer<H> {
 
 /// The time by the store's clock where it has one; refused when this machine's is too far from it.
 pub fn store_time(store: &dyn Store, sys: &Sys) -> Result<Time, RepoError> {
+    // Times only ever keep data longer, as long as they are nearly right.
     let ours = sys.clock.now();
     let skew = store.clock_skew().unwrap_or(0);
     let store = Time(ours.saturating_add(skew));
-    match skew.unsigned_abs() > SKEW_NANOS_MAX {
+    match u128::from(skew.unsigned_abs()) > CLOCK_SKEW_MAX.as_nanos() {
         true => Err(RepoError::Clock { ours: Time(ours), store }),
         false => Ok(store),
     }

@@ -184,3 +184,25 @@ async fn a_record_that_never_landed_is_no_target() {
     let error = sales.create_branch("exp", &stray.id).await.unwrap_err();
     assert!(matches!(error, RepoError::Expired { .. }), "{error}");
 }
+
+/// A snapshot whose tree was collected says so; one that is damaged says that.
+#[tokio::test]
+async fn a_collected_tree_is_expired_and_a_lost_one_is_damaged() {
+    let (world, a) = World::in_memory().with_sales().await;
+    let sales = a.sales().await;
+    let first = head_of(&sales, "main").await.1;
+    let exp = sales.create_branch("exp", &first).await.unwrap();
+    let dead = commit(&sales, &exp, "dead").await.unwrap();
+    sales.delete_branch(&exp, &dead).await.unwrap();
+    let pack = sales.record(&dead).await.unwrap().root_location.pack;
+    world.base.delete(&sales.place().pack_key(&pack)).await.unwrap();
+    let fresh = world.machine(2).await;
+    let error = fresh.sales().await.snapshot(&dead).await.unwrap_err();
+    assert!(matches!(error, RepoError::Damaged { .. }), "nothing was collected yet: {error}");
+    collect(&world, &sales, fence(1, 5), &[pack], &[]).await;
+    let fresh = world.machine(3).await.sales().await;
+    let error = fresh.snapshot(&dead).await.unwrap_err();
+    assert!(matches!(error, RepoError::Expired { .. }), "{error}");
+    let error = fresh.snapshot(&first).await.unwrap_err();
+    assert!(matches!(error, RepoError::Damaged { .. }), "a live branch leads to it: {error}");
+}

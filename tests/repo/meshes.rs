@@ -167,3 +167,18 @@ async fn a_mesh_of_many_domains_reads_the_same() {
     assert_eq!(b.mesh.known_domains(), a.mesh.known_domains());
     assert_eq!(b.mesh.known_domains().len(), 80 - 26);
 }
+
+/// A store that cannot hold a mesh is refused before anything is made on it.
+#[tokio::test]
+async fn a_store_without_conditional_puts_holds_no_mesh() {
+    let world = World::in_memory();
+    let (sys, _) = meshfs::sys::Sys::simulated(START_NANOS, 1);
+    let faults = meshfs::storage::fault::FaultStore::new(world.base.clone(), sys.clone());
+    faults.plan(Verb::Create, "", Fault::Denied, usize::MAX);
+    let folder = tempfile::tempdir().unwrap();
+    let store = std::sync::Arc::new(faults);
+    let text = Mesh::init(options(store, folder.path(), sys)).await.unwrap_err().to_string();
+    assert!(text.contains("no mesh can be made"), "{text}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert!(world.base.list("", None, 10).await.unwrap().is_empty());
+}
