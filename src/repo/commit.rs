@@ -2,16 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::domain::Domain;
+use futures::future::try_join;
+
+use super::changed::{Changed, changed};
+use super::domain::{Domain, Proposal, Proposed, Sent, Snapshot};
 use super::error::RepoError;
+use super::refs::LogState;
+use super::tree::{self, apply::apply};
 use super::upload::Upload;
+use crate::format::error::FormatError;
+use crate::format::record::{commit_id, encode_commit};
 use crate::model::commit::Commit;
 use crate::model::edit::DirEdit;
-use crate::model::id::{CommitId, PackName};
+use crate::model::id::{CommitId, Nonce, PackName};
 use crate::model::log::{Operation, RefIdentity};
-use crate::model::merge::{Conflict, MergeOptions};
-use crate::model::tree::LinkGroup;
+use crate::model::merge::{Conflict, MergeOptions, merge};
+use crate::model::tree::{LinkGroup, Root};
+
+/// Heads that may get ahead of one commit before it gives up: with the pauses between them, minutes of a busy branch.
+const RACES_MAX: u32 = 64;
+
+/// Longest pause before the first and before any later repetition, in milliseconds. The pause is random below it, so
+/// that machines which met once do not meet again.
+const FIRST_PAUSE_MS: u64 = 50;
+const LONGEST_PAUSE_MS: u64 = 2_000;
 
 /// What is to become the head of a branch.
 #[derive(Clone, Debug)]
@@ -23,8 +39,9 @@ pub struct CommitRequest {
     pub edit: DirEdit,
     /// All hard-link groups of the new tree; none when they are the base's.
     pub links: Option<Vec<LinkGroup>>,
+    /// Other commits from whose trees the edit takes nodes or contents.
+    pub sources: Vec<CommitId>,
     pub author: String,
-    pub host: String,
     pub message: String,
     pub metadata: BTreeMap<String, String>,
     pub operation: Operation,
@@ -32,7 +49,7 @@ pub struct CommitRequest {
     pub merged: Vec<CommitId>,
     /// How conflicts with a head that moved are decided.
     pub options: MergeOptions,
-    /// Whose staged changes these are (see [`super::domain::Proposal`]).
+    /// Whose staged changes these are (see [`Proposal`]).
     pub workspace: Option<String>,
 }
 
@@ -50,10 +67,195 @@ pub enum CommitOutcome {
 }
 
 /// Makes `request` the newest commit of its branch, on whatever head the branch has by then.
-pub async fn land(
-    _domain: &Domain,
-    _upload: &mut Upload,
-    _request: &CommitRequest,
-) -> Result<CommitOutcome, RepoError> {
-    todo!()
+pub async fn land(domain: &Domain, upload: &mut Upload, request: &CommitRequest) -> Result<CommitOutcome, RepoError> {
+    let base = domain.snapshot(&request.base).await?;
+    let mut landing = Landing { domain, upload, request, base, ours: None };
+    let mut state = domain.state();
+    let mut stored: Option<Stored> = None;
+    for race in 0..RACES_MAX {
+        let now = match domain.expect(&state, &request.branch, None) {
+            // What looks gone may only have been made since the log was last read.
+            Err(_) if domain.poll().await? => {
+                state = domain.state();
+                continue;
+            }
+            now => now?,
+        };
+        let record = match stored.take().filter(|stored| stored.head == now.target) {
+            Some(stored) => stored,
+            None => match landing.evaluate(&now.target).await? {
+                Evaluated::New { root, changed, head } => landing.store(&root, &changed, &head, state.seq + 1).await?,
+                Evaluated::Nothing => return Ok(CommitOutcome::Nothing { head: now.target }),
+                // A conflict is to be with the newest head.
+                Evaluated::Conflict(_) if domain.poll().await? => {
+                    state = domain.state();
+                    continue;
+                }
+                Evaluated::Conflict(conflicts) => return Ok(CommitOutcome::Conflict { conflicts, head: now.target }),
+            },
+        };
+        match domain.propose(&state, landing.proposal(&state, &record).await?).await? {
+            Proposed::Landed { .. } => {
+                domain.remember(record.commit.clone(), record.root);
+                return Ok(CommitOutcome::Landed(record.commit));
+            }
+            Proposed::Moved(moved) => {
+                state = moved;
+                stored = Some(record);
+                pause(domain, race).await;
+            }
+            Proposed::Condemned { packs, .. } if !packs.is_empty() => return Ok(CommitOutcome::Condemned { packs }),
+            Proposed::Condemned { state: moved, .. } => {
+                stored = Some(landing.renew(record, moved.seq + 1).await?);
+                state = moved;
+            }
+        }
+    }
+    let what = format!("branch `{}` of domain `{}`", request.branch.name.name, domain.info().name);
+    Err(RepoError::Moved { what, now: format!("{RACES_MAX} other commits were faster; try again") })
+}
+
+async fn pause(domain: &Domain, race: u32) {
+    let bound = (FIRST_PAUSE_MS << race.min(10)).min(LONGEST_PAUSE_MS);
+    let pause = Duration::from_millis(domain.sys().random.below(bound));
+    domain.sys().clock.sleep(pause).await;
+}
+
+/// A record in the store that no entry names yet.
+struct Stored {
+    commit: Arc<Commit>,
+    root: Arc<Root>,
+    /// The head that it was worked out on.
+    head: CommitId,
+    /// The newest epoch known before it was sent.
+    epoch: u64,
+}
+
+/// What a commit comes to on some head.
+enum Evaluated {
+    New { root: Box<Root>, changed: Changed, head: Arc<Snapshot> },
+    Nothing,
+    Conflict(Vec<Conflict>),
+}
+
+struct Landing<'a> {
+    domain: &'a Domain,
+    upload: &'a mut Upload,
+    request: &'a CommitRequest,
+    base: Arc<Snapshot>,
+    /// The edited base, made when first needed.
+    ours: Option<Root>,
+}
+
+impl Landing<'_> {
+    async fn evaluate(&mut self, head: &CommitId) -> Result<Evaluated, RepoError> {
+        let objects = self.domain.objects();
+        let ours = match self.ours.take() {
+            Some(ours) => ours,
+            None => {
+                let entry = apply(objects, &self.request.edit).await?;
+                match &self.request.links {
+                    Some(groups) => tree::root(entry, tree::links(groups.clone())?)?,
+                    None => tree::root(entry, self.base.root.links.clone())?,
+                }
+            }
+        };
+        let ours = self.ours.insert(ours);
+        if *head == self.base.commit.id {
+            let (ours, base) = (ours.clone(), self.base.clone());
+            return self.compare(ours, base).await;
+        }
+        let head = self.domain.snapshot(head).await?;
+        let merged = merge(objects, &self.base.root, ours, &head.root, &self.request.options).await?;
+        if !merged.conflicts.is_empty() {
+            return Ok(Evaluated::Conflict(merged.conflicts));
+        }
+        let entry = apply(objects, &merged.edit).await?;
+        let links = match merged.links {
+            Some(groups) => tree::links(groups)?,
+            None => head.root.links.clone(),
+        };
+        self.compare(tree::root(entry, links)?, head).await
+    }
+
+    /// A directory's own time alone is no change worth a commit.
+    async fn compare(&self, root: Root, head: Arc<Snapshot>) -> Result<Evaluated, RepoError> {
+        if root.id == head.root.id && self.request.merged.is_empty() {
+            return Ok(Evaluated::Nothing);
+        }
+        let changed = changed(self.domain.objects(), &head.root.entry, &root.entry).await?;
+        let table = |root: &Root| root.links.as_ref().map(|links| links.id);
+        let same = changed.is_nothing() && table(&root) == table(&head.root);
+        Ok(match same && self.request.merged.is_empty() {
+            true => Evaluated::Nothing,
+            false => Evaluated::New { root: Box::new(root), changed, head },
+        })
+    }
+
+    /// Sends the tree's new nodes, and beside them the record. `seq` is the entry that it is first put for.
+    async fn store(&mut self, root: &Root, changed: &Changed, head: &Snapshot, seq: u64) -> Result<Stored, RepoError> {
+        let epoch = self.domain.state().fence.epoch;
+        let (root, root_location) = self.upload.place_nodes(root.clone()).await?;
+        let mut parents = vec![head.commit.id];
+        let mut generation = head.commit.generation;
+        for id in &self.request.merged {
+            generation = generation.max(self.domain.record(id).await?.generation);
+            parents.push(*id);
+        }
+        let commit = Commit {
+            id: CommitId([0; 32]),
+            root: root.id,
+            parents,
+            generation: generation + 1,
+            author: self.request.author.clone(),
+            host: self.domain.host().to_owned(),
+            time: self.domain.store_time()?,
+            message: self.request.message.clone(),
+            metadata: self.request.metadata.clone(),
+            stats: changed.stats,
+            nonce: Nonce([0; 16]),
+            root_location,
+            first_seq: seq,
+            changed_paths: changed.filter.clone(),
+            extra: Default::default(),
+        };
+        let record = put_record(self.domain, commit);
+        let (commit, ()) = try_join(record, self.upload.finish()).await?;
+        Ok(Stored { root: Arc::new(root), commit, head: head.commit.id, epoch })
+    }
+
+    /// The same record under another name, for a name that was condemned.
+    async fn renew(&self, stored: Stored, seq: u64) -> Result<Stored, RepoError> {
+        let epoch = self.domain.state().fence.epoch;
+        let commit = Commit { first_seq: seq, ..Commit::clone(&stored.commit) };
+        let commit = put_record(self.domain, commit).await?;
+        Ok(Stored { commit, epoch, ..stored })
+    }
+
+    async fn proposal(&self, state: &LogState, stored: &Stored) -> Result<Proposal, RepoError> {
+        let change = state.change(self.request.operation, &self.request.branch, Some(stored.commit.id));
+        let mut relies_on = Vec::new();
+        // A head is live; what else the tree takes bytes from must be judged.
+        let base = (stored.head != self.request.base).then_some(&self.request.base);
+        for commit in base.into_iter().chain(&self.request.sources).chain(&self.request.merged) {
+            relies_on.extend(self.domain.usable(state, commit).await?);
+        }
+        Ok(Proposal {
+            changes: change.into_iter().collect(),
+            packs: self.upload.packs(),
+            records: vec![Sent { name: stored.commit.id, epoch: stored.epoch }],
+            relies_on,
+            workspace: self.request.workspace.clone(),
+        })
+    }
+}
+
+/// Puts a record under a new nonce, and so a name that was never used.
+async fn put_record(domain: &Domain, mut commit: Commit) -> Result<Arc<Commit>, RepoError> {
+    let refused = |error: FormatError| RepoError::Refused(error.to_string());
+    commit.nonce = Nonce(domain.sys().random.name());
+    commit.id = commit_id(&commit).map_err(refused)?;
+    let bytes = encode_commit(&commit).map_err(refused)?;
+    domain.store().put(&domain.place().record_key(&commit.id), bytes.into()).await?;
+    Ok(Arc::new(commit))
 }

@@ -236,6 +236,12 @@ impl Domain {
         self.0.records.lock().put(record.id, record);
     }
 
+    /// Keeps a commit that just landed, with its root, so that neither need be read.
+    pub fn remember(&self, commit: Arc<Commit>, root: Arc<Root>) {
+        self.0.roots.lock().put(commit.id, root);
+        self.remember_record(commit);
+    }
+
     /// A commit with its root; [`RepoError::Expired`] when the tree was collected.
     pub async fn snapshot(&self, id: &CommitId) -> Result<Arc<Snapshot>, RepoError> {
         let commit = self.record(id).await?;

@@ -4,6 +4,7 @@ pub mod append;
 pub mod attempt;
 pub mod branches;
 pub mod catalog;
+pub mod changed;
 pub mod commit;
 pub mod condemned;
 pub mod db;

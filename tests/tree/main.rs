@@ -2,8 +2,14 @@
 
 mod apply;
 mod diff;
+mod landing;
+mod landing_cost;
 mod links;
 mod merge;
 mod reference;
 mod size;
 mod support;
+// The store and the machines on it are those of the tests of `repo`.
+#[allow(dead_code)]
+#[path = "../repo/world.rs"]
+mod world;

@@ -64,7 +64,19 @@ impl Upload {
     /// Sends every node that is only here and not inlined, children first, then the root object; what was sent before
     /// them in the same pack goes with them. Gives the snapshot with all its nodes stored, and where its root lies.
     /// May be called again for another root, as when the branch moved: nodes sent already are not sent again.
-    pub async fn finish_nodes(&mut self, mut root: Root) -> Result<(Root, Location), RepoError> {
+    pub async fn finish_nodes(&mut self, root: Root) -> Result<(Root, Location), RepoError> {
+        let placed = self.place_nodes(root).await?;
+        self.finish().await?;
+        Ok(placed)
+    }
+
+    /// Waits until all that was placed is in the store.
+    pub async fn finish(&mut self) -> Result<(), RepoError> {
+        self.writer.finish().await
+    }
+
+    /// [`Upload::finish_nodes`] without the wait: what is given is only certain after [`Upload::finish`].
+    pub async fn place_nodes(&mut self, mut root: Root) -> Result<(Root, Location), RepoError> {
         if let Content::Dir(dir) = &mut root.entry.content {
             self.store_dir(dir).await?;
         }
@@ -78,7 +90,6 @@ impl Upload {
         root.id = encoded.id;
         let frame = encode_frame(FrameKind::Root, &encoded.bytes).map_err(|error| unstorable(&error))?;
         let location = self.writer.add(&frame, encoded.id.0).await?;
-        self.writer.finish().await?;
         Ok((root, location))
     }
 
@@ -88,7 +99,8 @@ impl Upload {
         let mut visits = vec![Visit::new(dir.id, is_inlined(dir), top)];
         while let Some(visit) = visits.last_mut() {
             if let Some(below) = visit.descend() {
-                match self.nodes.get(&below.id) {
+                // A small leaf of a large directory may be the whole of another, which is inlined all the same.
+                match self.nodes.get(&below.id).filter(|_| !below.inlined) {
                     Some(location) => visit.set(NodeBody::Stored(*location)),
                     None => visits.push(below),
                 }
