@@ -81,7 +81,7 @@ impl Lake {
                 edit,
                 links: None,
                 author: "generator".to_owned(),
-                host: "desk".to_owned(),
+                sources: Vec::new(),
                 message: "All at once".to_owned(),
                 metadata: BTreeMap::new(),
                 operation: Operation::Commit,
