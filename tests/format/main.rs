@@ -5,4 +5,5 @@ mod contents;
 mod links;
 mod made;
 mod packs;
+mod records;
 mod trees;
