@@ -144,6 +144,9 @@ pub struct DomainInfo {
     pub store: Option<String>,
     /// Entry of the mesh log that created it.
     pub created_seq: u64,
+    /// Fields that this version does not know: every writer copies the table on, and must not lose them.
+    #[serde(flatten)]
+    pub extra: serde_json::Map<String, serde_json::Value>,
 }
 
 /// What a change of the mesh log does to its domain.

@@ -40,6 +40,7 @@ impl NewDomain {
             default_branch: DEFAULT_BRANCH.to_owned(),
             store: None,
             created_seq: 0,
+            extra: serde_json::Map::new(),
         })
     }
 }

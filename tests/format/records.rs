@@ -102,6 +102,7 @@ fn domain(name: &str, created_seq: u64) -> DomainInfo {
         default_branch: "main".to_owned(),
         store: None,
         created_seq,
+        extra: serde_json::Map::new(),
     }
 }
 
@@ -246,6 +247,11 @@ fn entries_read_back_and_keep_what_they_do_not_know() {
         assert_eq!(mesh_entry_id(&later).unwrap(), mesh_entry_id(&entry).unwrap());
         assert!(later.extra.contains_key("from-the-future"));
     }
+    // Tables are copied from entry to entry by every writer: a domain keeps what an older one does not know.
+    let mut entry = mesh_entry();
+    let domain = DomainInfo { extra: [("quota".to_owned(), json!(5))].into_iter().collect(), ..domain("sales", 2) };
+    entry.table = DomainTableRef::Here(BTreeMap::from([("sales".to_owned(), domain)]));
+    assert_eq!(decode_mesh_entry(&encode_mesh_entry(&entry).unwrap()).unwrap(), entry);
 }
 
 #[test]
