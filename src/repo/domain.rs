@@ -185,6 +185,11 @@ impl Domain {
         &self.0.around.db
     }
 
+    /// Whom this process acts for, as its entries name them.
+    pub fn actor(&self) -> &str {
+        &self.0.around.author.actor
+    }
+
     /// Host that this process's entries and records name.
     pub fn host(&self) -> &str {
         &self.0.around.author.host

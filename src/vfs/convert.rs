@@ -75,7 +75,7 @@ pub(super) fn from_workspace(
         WorkspaceError::TooManyLinks => VfsError::TooManyLinks,
         WorkspaceError::BeyondEnd => VfsError::NoData,
         WorkspaceError::Stale => VfsError::Stale,
-        WorkspaceError::Busy(_) => VfsError::Busy(text()),
+        WorkspaceError::Busy(_) | WorkspaceError::Changing(_) => VfsError::Busy(text()),
         WorkspaceError::Repo(error) => VfsError::from(error),
         WorkspaceError::Overlay(_) | WorkspaceError::Unreadable(_) => VfsError::Unreadable(text()),
     }

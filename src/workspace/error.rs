@@ -3,7 +3,7 @@
 use crate::model::content::{ExternalContent, FileContent};
 use crate::model::entry::XattrValue;
 use crate::model::id::NodeId;
-use crate::model::path::NameError;
+use crate::model::path::{NameError, TreePath};
 use crate::model::tree::NodeBody;
 use crate::overlay::error::OverlayError;
 use crate::repo::error::RepoError;
@@ -72,10 +72,31 @@ pub enum WorkspaceError {
     /// Somebody uses it.
     #[error("{0}")]
     Busy(String),
+    /// Files that somebody writes to faster than they can be read: nothing was committed.
+    #[error("{}: written to while it was read; wait for the writer, then commit again", changing(.0))]
+    Changing(Vec<ChangingFile>),
     #[error(transparent)]
     Repo(#[from] RepoError),
     #[error(transparent)]
     Overlay(OverlayError),
+}
+
+/// A file that did not hold still, and who has it open for writing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangingFile {
+    pub path: TreePath,
+    pub pids: Vec<u32>,
+}
+
+fn changing(files: &[ChangingFile]) -> String {
+    let file = |file: &ChangingFile| {
+        let pids: Vec<_> = file.pids.iter().map(|pid| format!("pid {pid}")).collect();
+        match pids.is_empty() {
+            true => format!("`{}`", file.path),
+            false => format!("`{}` ({})", file.path, pids.join(", ")),
+        }
+    };
+    files.iter().map(file).collect::<Vec<_>>().join(", ")
 }
 
 impl From<Miss> for WorkspaceError {

@@ -1,13 +1,19 @@
 #![doc = include_str!("README.md")]
 
 pub mod attr;
+pub mod commit;
+pub mod conflict;
+pub mod discard;
 pub mod error;
 pub mod observer;
 pub mod open_file;
 pub mod place;
 pub mod rebase;
+pub mod refresh;
+pub mod restore;
 pub mod snapshot;
 pub mod staged;
+pub mod status;
 pub mod view;
 
 mod allocate;
@@ -22,4 +28,5 @@ mod number;
 mod rename;
 mod state;
 mod swap;
+mod tree;
 mod xattrs;
