@@ -7,6 +7,11 @@ use super::commands::{
     show, stat, status, tag, umount,
 };
 
+const AFTER_HELP: &str =
+    "Settings: options, then the environment, then ~/.config/meshfs/config.toml (author, store, cache_size, poll).
+The store is that of --store, MESHFS_STORE, the mount that the current folder is in, or ~/.local/share/meshfs/store.
+Exit codes: 0 done, 1 failed, 2 usage, 3 conflict, 4 outcome unknown.";
+
 /// A data mesh as a filesystem: git for data, over any object store, with no server.
 ///
 /// An address is the path below the mountpoint, and works with and without a mount:
@@ -29,7 +34,8 @@ use super::commands::{
     subcommand_required = true,
     arg_required_else_help = true,
     disable_help_subcommand = false,
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 conflict, 4 outcome unknown."
+    max_term_width = 100,
+    after_help = AFTER_HELP
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -42,14 +48,14 @@ pub struct Cli {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
-    /// The store: s3://BUCKET/PREFIX, gs://, az://, file:///DIR or a plain path
-    #[arg(long, global = true, value_name = "URL", env = "MESHFS_STORE", hide_env_values = true)]
+    /// The store: s3://BUCKET/PREFIX, gs://, az://, file:///DIR or a path [$MESHFS_STORE]
+    #[arg(long, global = true, value_name = "URL", env = "MESHFS_STORE", hide_env = true)]
     pub store: Option<String>,
-    /// Where uncommitted changes are kept; precious [default: $XDG_STATE_HOME/meshfs]
-    #[arg(long, global = true, value_name = "DIR", env = "MESHFS_STATE_DIR", hide_env_values = true)]
+    /// Where uncommitted changes are kept; precious [$MESHFS_STATE_DIR]
+    #[arg(long, global = true, value_name = "DIR", env = "MESHFS_STATE_DIR", hide_env = true)]
     pub state_dir: Option<PathBuf>,
-    /// Where copies of stored data are kept; disposable [default: $XDG_CACHE_HOME/meshfs]
-    #[arg(long, global = true, value_name = "DIR", env = "MESHFS_CACHE_DIR", hide_env_values = true)]
+    /// Where copies of stored data are kept; disposable [$MESHFS_CACHE_DIR]
+    #[arg(long, global = true, value_name = "DIR", env = "MESHFS_CACHE_DIR", hide_env = true)]
     pub cache_dir: Option<PathBuf>,
 }
 

@@ -157,14 +157,8 @@ impl<'a> Context<'a> {
     }
 
     /// How a new mesh is made: in the given store, or the one that was asked for.
-    pub fn init_options(&self, store: Option<&str>) -> Result<MeshOptions, Failure> {
-        match (store, &self.settings.asked_store) {
-            (Some(store), Some(asked)) if !store_name::same(store, asked) => {
-                Err(Failure::usage(format!("two stores are named: {store}, and {asked} by --store or MESHFS_STORE"))
-                    .hint("name one"))
-            }
-            (store, _) => Ok(run::mesh_options(&self.settings, store.unwrap_or(self.settings.store()))),
-        }
+    pub fn init_options(&self, store: Option<&str>) -> MeshOptions {
+        run::mesh_options(&self.settings, store.unwrap_or(self.settings.store()))
     }
 
     fn mesh_options(&self) -> MeshOptions {

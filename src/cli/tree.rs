@@ -47,7 +47,6 @@ pub struct Node {
     pub size: u64,
     pub mtime: Time,
     pub nlink: u32,
-    pub rdev: u64,
     place: Place,
 }
 
@@ -257,7 +256,6 @@ impl Node {
             size: attr.size,
             mtime: attr.mtime,
             nlink: attr.nlink,
-            rdev: attr.rdev,
             place,
         }
     }
@@ -293,7 +291,6 @@ impl Node {
             size: if kind == Kind::Dir { 0 } else { metadata.len() },
             mtime: Time::from_parts(metadata.mtime(), nanos),
             nlink: u32::try_from(metadata.nlink()).unwrap_or(u32::MAX),
-            rdev: metadata.rdev(),
             place: Place::Folder(path.to_owned()),
         }
     }

@@ -78,7 +78,11 @@ pub fn parse_seconds(text: &str) -> Result<Duration, String> {
 fn seconds(seconds: f64) -> Result<Duration, String> {
     match Duration::try_from_secs_f64(seconds) {
         Ok(poll) if (POLL_MIN..=POLL_MAX).contains(&poll) => Ok(poll),
-        _ => Err(format!("{seconds} seconds: from {} to {}", POLL_MIN.as_secs_f64(), POLL_MAX.as_secs_f64())),
+        _ => Err(format!(
+            "{seconds} seconds, and it may be from {} to {}",
+            POLL_MIN.as_secs_f64(),
+            POLL_MAX.as_secs_f64()
+        )),
     }
 }
 
@@ -115,10 +119,13 @@ impl Settings {
     /// Reads the environment and the configuration file.
     pub fn load(wishes: Wishes) -> Result<Settings, Failure> {
         let home = Home::of_this_user()?;
-        let file = read_config_file(&home.config.join("config.toml"))?;
+        let config_file = home.config.join("config.toml");
+        let file = read_config_file(&config_file)?;
         let absolute = |dir: PathBuf| std::path::absolute(&dir).unwrap_or(dir);
         let host = process::host_name();
-        let poll = file.poll.map(seconds).transpose().map_err(|why| Failure::failed(format!("config.toml: {why}")))?;
+        let poll = file.poll.map(seconds).transpose().map_err(|why| {
+            Failure::failed(format!("the configuration {} sets poll to {why}", config_file.display()))
+        })?;
         Ok(Settings {
             asked_store: wishes.store.filter(|store| !store.is_empty()),
             fallback_store: file.store.unwrap_or_else(|| home.data.join("store").to_string_lossy().into_owned()),

@@ -49,11 +49,31 @@ impl From<RepoError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
-        let failure = plain(Class::Failed, &error);
+        let because = |what: String, reason: String| Failure { causes: vec![reason], ..Failure::failed(what) };
         match error {
-            StoreError::Url { .. } => Failure { class: Class::Usage, ..failure },
-            StoreError::Unavailable { .. } => failure.hint("is the network up? `meshfs doctor` checks the store"),
-            _ => failure,
+            StoreError::Url { url, reason } => Failure { class: Class::Usage, ..because(format!("`{url}` is not a store"), reason) }
+                .hint("a store is s3://BUCKET[/PREFIX], gs://BUCKET[/PREFIX], az://CONTAINER[/PREFIX], file:///FOLDER or a path"),
+            StoreError::NoBucket { store, hint } => Failure::failed(format!("{store} does not exist")).hint(hint),
+            StoreError::NoCredentials { store, reason, hint } => {
+                because(format!("{store} cannot be opened with the credentials at hand"), reason).hint(hint)
+            }
+            StoreError::Denied { store, action, key, reason, hint } => {
+                because(format!("{store} denied {action} of `{key}`"), reason).hint(hint)
+            }
+            StoreError::ReadOnly { store, reason } => because(format!("{store} is read-only"), reason)
+                .hint("mount with --read-only, or make it writable"),
+            StoreError::Full { store, reason } => {
+                because(format!("{store} is full"), reason).hint("free some space and try again")
+            }
+            StoreError::Unavailable { store, action, key, reason } => {
+                because(format!("{store} is not available ({action} of `{key}`)"), reason)
+                    .hint("is the network up? `meshfs doctor` checks the store")
+            }
+            StoreError::Unusable { store, action, key, reason } => {
+                because(format!("{store} answered {action} of `{key}` in a way that meshfs cannot use"), reason)
+                    .hint("`meshfs doctor` checks the store")
+            }
+            error @ StoreError::NotFound { .. } => plain(Class::Failed, &error),
         }
     }
 }

@@ -7,10 +7,30 @@ use super::failure::Failure;
 use super::mounts;
 use crate::fuse::dead;
 
-/// Makes `dir` ready to be mounted on; its path without symlinks.
-pub fn prepare(dir: &Path) -> Result<PathBuf, Failure> {
+/// A folder that is ready to be mounted on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// Without symlinks.
+    pub dir: PathBuf,
+    /// It was not there before.
+    made: bool,
+}
+
+impl Prepared {
+    /// Nothing was mounted: takes a folder back that was only made for that.
+    pub fn give_up(self) {
+        if self.made {
+            // Whoever put something in it meanwhile keeps it.
+            let _ = std::fs::remove_dir(&self.dir);
+        }
+    }
+}
+
+/// Makes `dir` ready to be mounted on.
+pub fn prepare(dir: &Path) -> Result<Prepared, Failure> {
     let dir = mounts::lexically_absolute(dir).ok_or_else(|| Failure::usage("the mountpoint is an empty path"))?;
     clear_dead(&dir)?;
+    let mut made = false;
     match std::fs::metadata(&dir) {
         Ok(metadata) if !metadata.is_dir() => {
             return Err(Failure::failed(format!("{} is not a folder", dir.display()))
@@ -19,6 +39,7 @@ pub fn prepare(dir: &Path) -> Result<PathBuf, Failure> {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             std::fs::create_dir_all(&dir).map_err(|error| cannot_make(&dir, &error))?;
+            made = true;
         }
         Err(error) => return Err(unusable(&dir, &error)),
     }
@@ -36,7 +57,7 @@ pub fn prepare(dir: &Path) -> Result<PathBuf, Failure> {
         ))
         .hint("mounting would hide what is there: name an empty folder, or one that does not exist yet"));
     }
-    Ok(dir)
+    Ok(Prepared { dir, made })
 }
 
 /// Detaches a mount from `dir` whose daemon is gone. True when there was one.
@@ -68,8 +89,12 @@ mod tests {
     fn a_missing_folder_is_made_with_those_above_it() {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("a/b");
-        assert_eq!(prepare(&dir).unwrap(), dir.canonicalize().unwrap());
-        assert!(dir.is_dir());
+        let prepared = prepare(&dir).unwrap();
+        assert_eq!(prepared.dir, dir.canonicalize().unwrap());
+        prepare(&dir).unwrap().give_up();
+        assert!(dir.is_dir(), "it was there before the second time");
+        prepared.give_up();
+        assert!(!dir.exists());
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub fn mesh_options(settings: &Settings, store: &str) -> MeshOptions {
 /// Mounts, tells `ready`, and serves until unmounted or told to end by a signal.
 pub async fn run(settings: &Settings, request: MountRequest, ready: impl FnOnce(&Info)) -> Result<(), Failure> {
     let mut signals = Signals::catch().map_err(|error| Failure::failed("cannot catch signals").because(&error))?;
-    let dir = mountpoint::prepare(&request.dir)?;
+    let dir = mountpoint::prepare(&request.dir)?.dir;
     let options = MeshOptions { cache_bytes: request.cache_bytes, ..mesh_options(settings, &request.store) };
     let mesh = Mesh::open(options).await?;
     let sys = mesh.sys().clone();

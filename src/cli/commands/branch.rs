@@ -13,7 +13,8 @@ use std::ffi::OsStr;
 
 /// Create, list and delete branches.
 ///
-/// A branch costs nothing, whatever its size. Without --from it starts at the head of the default branch.
+/// A branch costs nothing, whatever its size. Without --from it starts at the head of the
+/// default branch.
 ///
 /// Example:
 ///   meshfs branch create sales/exp

@@ -12,14 +12,15 @@ use std::path::Path;
 
 /// Commit the uncommitted changes of a branch.
 ///
-/// If the branch has moved, the changes are put on its new head when they touch other paths; otherwise this is a
-/// conflict: the paths are listed, exit code 3, and nothing is lost (see `meshfs refresh --help`).
+/// If the branch has moved, the changes are put on its new head when they touch other paths;
+/// otherwise this is a conflict: the paths are listed, exit code 3, and nothing is lost (see
+/// `meshfs refresh --help`).
 ///
 /// Example:
 ///   meshfs commit sales/main -m "Fix the currency of March"
 ///   meshfs commit -F message.txt --meta ticket=DATA-7
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment, group = clap::ArgGroup::new("text").required(true))]
+#[command(verbatim_doc_comment, group = clap::ArgGroup::new("text"))]
 pub struct Commit {
     /// DOMAIN/BRANCH [default: the branch of the current directory]
     #[arg(value_name = "BRANCH")]
@@ -33,7 +34,7 @@ pub struct Commit {
     /// Something to keep with the commit; may be given again
     #[arg(long, value_name = "K=V", value_parser = parse_pair)]
     pub meta: Vec<(String, String)>,
-    /// Who made the changes [env: MESHFS_AUTHOR] [default: the configuration's author, else user@host]
+    /// Who made the changes [default: $MESHFS_AUTHOR, the configuration, user@host]
     #[arg(long, value_name = "A")]
     pub author: Option<String>,
     #[command(flatten)]
@@ -70,7 +71,10 @@ impl Commit {
         let text = match (&self.message, &self.file) {
             (Some(message), _) => message.clone(),
             (None, Some(file)) => read_message(file)?,
-            (None, None) => String::new(),
+            (None, None) => {
+                return Err(Failure::usage("a commit needs a message")
+                    .hint("say in a sentence what changed: -m \"...\", or -F FILE"));
+            }
         };
         match text.trim_end() {
             "" => Err(Failure::usage("the message is empty").hint("say in a sentence what changed: -m \"...\"")),

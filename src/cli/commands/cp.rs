@@ -18,17 +18,18 @@ use crate::model::path::TreePath;
 
 /// Copy files and directories between local paths and the mesh, or inside the mesh.
 ///
-/// Directories are copied whole. A local path starts with /, ./ or ../; everything else is an address. What is copied
-/// into a branch is staged in its workspace; with -m it is committed at once. Inside a domain no data is copied.
+/// Directories are copied whole. A local path starts with /, ./ or ../; everything else is an
+/// address. What is copied into a branch is staged in its workspace; with -m it is committed at
+/// once. Inside a domain no data is copied.
 ///
 /// Example:
 ///   meshfs cp ./orders sales/main/ -m "Orders of March"
 ///   meshfs cp sales/@v1.0/orders ./old-orders
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, override_usage = "meshfs cp [OPTIONS] <SRC>... <DST>")]
 pub struct Cp {
     /// Sources, then the destination; into it when it is a directory
-    #[arg(value_name = "SRC... DST", required = true, num_args = 2..)]
+    #[arg(value_name = "PATH", required = true)]
     pub paths: Vec<OsString>,
     /// Commit the result with this message
     #[arg(short = 'm', long, value_name = "MSG")]
@@ -47,7 +48,10 @@ enum End {
 impl Cp {
     pub async fn run(self, context: &Context<'_>) -> Result<(), Failure> {
         let ends = self.paths.iter().map(|text| end(context, text)).collect::<Result<Vec<_>, Failure>>()?;
-        let Some((destination, sources)) = ends.split_last() else { return Ok(()) };
+        let Some((destination, sources)) = ends.split_last().filter(|(_, sources)| !sources.is_empty()) else {
+            return Err(Failure::usage("a copy needs a source and a destination")
+                .hint("meshfs cp SRC... DST, such as: meshfs cp ./orders sales/main/"));
+        };
         let branch = match destination {
             End::Mesh(address) => Some(context.branch_name(address)?),
             End::Local(path) if self.message.is_some() => {

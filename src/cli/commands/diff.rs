@@ -13,8 +13,9 @@ use crate::model::report::ChangeReport;
 
 /// Show what differs between two versions, as status lines.
 ///
-/// With no address: from the last commit to the working tree, as `status`. With one: from it to the working tree of
-/// its branch. With two: from the first to the second. DOMAIN/BRANCH is the working tree, DOMAIN/@BRANCH its head.
+/// With no address: from the last commit to the working tree, as `status`. With one: from it to
+/// the working tree of its branch. With two: from the first to the second. DOMAIN/BRANCH is the
+/// working tree, DOMAIN/@BRANCH its head.
 ///
 /// Example:
 ///   meshfs diff sales/@v1.0 sales/@main

@@ -8,7 +8,8 @@ use crate::daemon::failure::Failure;
 
 /// Check the store, the clock, FUSE and the folders, each with a next step.
 ///
-/// Writes and removes small objects of its own under `doctor/` in the store. Exit code 1 when a check fails.
+/// Writes and removes small objects of its own under `doctor/` in the store. Exit code 1 when a
+/// check fails.
 ///
 /// Example:
 ///   meshfs doctor

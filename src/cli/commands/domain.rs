@@ -9,7 +9,8 @@ use serde::Serialize;
 
 /// Create, list, show and delete domains.
 ///
-/// A domain is a repository owned by one team: branches, tags, commits. A new one has the branch `main`.
+/// A domain is a repository owned by one team: branches, tags, commits. A new one has the
+/// branch `main`.
 ///
 /// Example:
 ///   meshfs domain create sales --owner sales-team@example.com

@@ -12,8 +12,9 @@ use crate::daemon::{mountpoint, store_name};
 
 /// Mount the mesh at a folder.
 ///
-/// Returns when the mount is usable, and leaves a daemon behind that serves it until `meshfs umount`. DIR is made if
-/// it can be; it must be empty. Uncommitted changes of an earlier mount, also of one that was killed, are there again.
+/// Returns when the mount is usable, and leaves a daemon behind that serves it until `meshfs
+/// umount`. DIR is made if it can be; it must be empty. Uncommitted changes of an earlier
+/// mount, also of one that was killed, are there again.
 ///
 /// Example:
 ///   meshfs mount ~/mesh
@@ -56,10 +57,11 @@ impl Mount {
             ))
             .hint(format!("meshfs mount ~/mesh --store {}", self.dir.display())));
         }
-        let dir = mountpoint::prepare(&self.dir)?;
+        let prepared = mountpoint::prepare(&self.dir)?;
         let progress = context.ui.spinner("mounting");
-        let info = launch::start(&context.settings, &dir, self.options(&context.settings))?;
+        let started = launch::start(&context.settings, &prepared.dir, self.options(&context.settings));
         drop(progress);
+        let info = started.inspect_err(|_| prepared.give_up())?;
         context.ui.note(format_args!("{} is mounted at {}", info.store, info.mountpoint.display()));
         Ok(())
     }

@@ -27,8 +27,9 @@ pub enum StrategyName {
 
 /// Move a branch's workspace to the newest head, uncommitted changes and all.
 ///
-/// Without changes this only takes what others committed. With changes it is a three-way merge; when both sides
-/// changed the same path, the paths are listed, exit code 3, and everything stays as it was. Then either
+/// Without changes this only takes what others committed. With changes it is a three-way merge;
+/// when both sides changed the same path, the paths are listed, exit code 3, and everything
+/// stays as it was. Then either
 ///   look at .meshfs/conflicts/{base,ours,theirs}/PATH in the mount and write the file as it should be, or
 ///   meshfs refresh --strategy ours|theirs PATH...
 /// and commit again.

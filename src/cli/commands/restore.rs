@@ -9,7 +9,8 @@ use std::ffi::OsString;
 
 /// Bring back a path, or a whole branch, as it was in a snapshot.
 ///
-/// The result is staged in the workspace like any change; with -m it is committed at once. Nothing is downloaded.
+/// The result is staged in the workspace like any change; with -m it is committed at once.
+/// Nothing is downloaded.
 ///
 /// Example:
 ///   meshfs restore sales/@v1.0/orders sales/main

@@ -9,8 +9,8 @@ use crate::daemon::failure::Failure;
 
 /// Show uncommitted changes.
 ///
-/// One line each: `A path` added, `M path` modified, `D path` deleted, `R old<TAB>new` renamed; quoted as git does
-/// when a path has unusual bytes.
+/// One line each: `A path` added, `M path` modified, `D path` deleted, `R old<TAB>new` renamed;
+/// quoted as git does when a path has unusual bytes.
 ///
 /// Example:
 ///   meshfs status sales/main

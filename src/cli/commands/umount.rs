@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 /// Unmount a mesh and end its daemon.
 ///
-/// Uncommitted changes stay in the state folder for the next mount. A dead mount ("Transport endpoint is not
-/// connected") is cleared.
+/// Uncommitted changes stay in the state folder for the next mount. A dead mount ("Transport
+/// endpoint is not connected") is cleared.
 ///
 /// Example:
 ///   meshfs umount ~/mesh

@@ -1,0 +1,8 @@
+//! The command line as its users meet it: the built command, its whole help, its answers and its refusals.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod help;
+mod mistakes;
+mod transcript;
