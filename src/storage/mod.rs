@@ -1,4 +1,4 @@
-//! Where bytes live: one trait over S3, GCS, Azure, a local folder and memory, and what we put around each of them.
+#![doc = include_str!("README.md")]
 
 pub mod backend;
 pub mod count;

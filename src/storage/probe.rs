@@ -9,6 +9,7 @@ use futures::future::join_all;
 
 use super::error::{CreateError, StoreError};
 use super::store::{Expiry, Store};
+use crate::sys::disk;
 use crate::sys::random::Random;
 
 /// The store's clock and ours may be this far apart; beyond it no log entry is put.
@@ -87,6 +88,10 @@ pub async fn probe(store: &dyn Store, random: &dyn Random) -> Report {
     for name in KEYS {
         // A probe that cannot clean up is told apart below; a missing name is no error.
         let _ = store.delete(&format!("{folder}/{name}")).await;
+    }
+    if let Some(path) = store.local_path(&folder) {
+        // Only what is empty goes: another probe may be under way.
+        let _ = std::fs::remove_dir(&path).and_then(|()| std::fs::remove_dir(disk::parent_of(&path)));
     }
     if report.failure().is_none() {
         report.add("deleting", deleted(store, &folder).await);

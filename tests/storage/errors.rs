@@ -86,6 +86,20 @@ async fn wrong_credentials() {
 }
 
 #[tokio::test]
+async fn the_files_of_aws_configure_are_credentials_too() {
+    let (server, scratch) = (Server::start(), Scratch::new());
+    let pairs = server.environment();
+    let variable = |name: &str| pairs.iter().find(|(one, _)| one == name).unwrap().1.clone();
+    let (access_key, secret_key) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY"));
+    let file = format!("[default]\naws_access_key_id={access_key}\naws_secret_access_key={secret_key}\n");
+    std::fs::write(scratch.folder(".aws").join("credentials"), file).unwrap();
+    server.url("bucket");
+    let home = scratch.path().to_str().unwrap();
+    let store = store("s3://bucket", &[("HOME", home), ("AWS_ENDPOINT_URL", &variable("AWS_ENDPOINT_URL"))]);
+    store.put("a", Bytes::new()).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_endpoint_that_is_not_there() {
     let closed = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
     let endpoint = format!("http://{closed}");

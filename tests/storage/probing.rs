@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use meshfs::storage::fault::{Fault as StoreFault, FaultStore};
 use meshfs::storage::probe::{Outcome, Report, probe, probe_reading};
+use meshfs::storage::{self, StoreSettings};
 use meshfs::sys::Sys;
 use meshfs::sys::random::OsRandom;
 use meshfs::telemetry::counters::Verb;
 
 use crate::common::s3::{Fault, Server};
+use crate::common::scratch::Scratch;
 use crate::conformance::{Opened, local, memory, s3, s3_with_prefix};
 
 fn failure(report: &Report) -> &str {
@@ -26,6 +28,14 @@ async fn good_stores_pass_and_are_left_as_they_were() {
         assert!(report.checks.len() >= 8, "{report:#?}");
         assert!(opened.store.list("", None, 10).await.unwrap().is_empty());
     }
+}
+
+#[tokio::test]
+async fn no_folder_is_left_behind() {
+    let scratch = Scratch::new();
+    let store = storage::open(scratch.path().to_str().unwrap(), &StoreSettings::new()).unwrap();
+    assert_eq!(probe(&*store, &OsRandom).await.failure(), None);
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ use super::super::url::{Cloud, StoreUrl};
 use super::cloud::{Client, CloudStore};
 use super::connector::{CONNECT, Connector};
 use super::exchange::root_causes;
+use super::profile::Profile;
 
 /// The end of the name of an S3 Express bucket, whose listings are in no order.
 const EXPRESS_SUFFIX: &str = "--x-s3";
@@ -81,6 +82,7 @@ fn s3(bucket: &str, environment: &Environment, connector: &Connector) -> Opened 
     if plain {
         builder = builder.with_allow_http(true);
     }
+    builder = with_profile(builder, environment);
     // TLS protects bodies already, and hashing them once more costs a third of the speed of an upload; over plain
     // HTTP the signature is all there is. Whoever needs it otherwise says so.
     if environment.get("AWS_UNSIGNED_PAYLOAD").is_none() {
@@ -105,6 +107,26 @@ fn s3(bucket: &str, environment: &Environment, connector: &Connector) -> Opened 
         }),
         endpoint,
     )
+}
+
+/// Fills in from the files of `aws configure` what the environment leaves open.
+fn with_profile(mut builder: AmazonS3Builder, environment: &Environment) -> AmazonS3Builder {
+    let given = |names: &[&str]| names.iter().any(|name| environment.get(name).is_some());
+    let profile = Profile::read(environment);
+    let keys = profile.access_key.zip(profile.secret_key);
+    // An explicit way to get credentials goes before the files.
+    let other_ways =
+        ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SKIP_SIGNATURE"];
+    if let Some((access_key, secret_key)) = keys.filter(|_| !given(&other_ways)) {
+        builder = builder.with_access_key_id(access_key).with_secret_access_key(secret_key);
+        if let Some(token) = profile.session_token {
+            builder = builder.with_token(token);
+        }
+    }
+    match profile.region {
+        Some(region) if !given(&["AWS_REGION", "AWS_DEFAULT_REGION"]) => builder.with_region(region),
+        _ => builder,
+    }
 }
 
 fn gcs(bucket: &str, environment: &Environment, connector: &Connector) -> Opened {

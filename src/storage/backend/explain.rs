@@ -113,7 +113,7 @@ impl Failure<'_> {
     fn no_credentials(&self, reason: String) -> StoreError {
         let hint = match self.cloud {
             Cloud::S3 => {
-                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN if they came with one)"
+                "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN if they came with one), or run `aws configure`"
             }
             Cloud::Gcs => "Set GOOGLE_APPLICATION_CREDENTIALS, or run `gcloud auth application-default login`",
             Cloud::Azure => "Set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or AZURE_STORAGE_SAS_TOKEN",

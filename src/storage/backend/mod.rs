@@ -8,6 +8,7 @@ mod explain;
 mod lifecycle;
 mod parts;
 mod plain;
+mod profile;
 
 use std::sync::Arc;
 
