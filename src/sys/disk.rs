@@ -18,6 +18,7 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
 }
 
 /// Makes `path` and what is missing above it, each 0700, and narrows `path` itself to 0700 if it was wider.
+#[expect(clippy::disallowed_methods, reason = "narrows a folder that was there before")]
 pub fn create_private_dirs(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let mode = fs::metadata(path)?.permissions().mode();
@@ -94,6 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "makes a folder as wide as others may have left it")]
     fn private_folders_are_for_their_owner_only() {
         let folder = tempfile::tempdir().unwrap();
         let deep = folder.path().join("a/b/c");

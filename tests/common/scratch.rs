@@ -34,8 +34,8 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if std::thread::panicking() && std::env::var_os("MESHFS_KEEP_SCRATCH").is_some() {
-            let kept = self.folder.take().map(tempfile::TempDir::keep);
-            eprintln!("kept {kept:?}");
+            // Its name stays in the temporary folder to be found.
+            let _ = self.folder.take().map(tempfile::TempDir::keep);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use meshfs::storage::{self, CreateError, StoreError, StoreSettings};
+use meshfs::sys::clock::{Clock, SystemClock};
 use meshfs::telemetry::counters::Verb;
 
 use crate::common::s3::{Fault, Server};
@@ -115,7 +116,7 @@ async fn a_store_that_went_away_and_came_back_is_used_again() {
     server.set_away(true);
     assert!(impatient.get("a").await.unwrap_err().may_pass());
     let waiting = tokio::spawn(async move { patient.get("a").await });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    SystemClock::new().sleep(Duration::from_millis(200)).await;
     server.set_away(false);
     assert_eq!(waiting.await.unwrap().unwrap().bytes, noise(1, 10));
     impatient.get("a").await.unwrap();

@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn answers_are_told_apart_by_what_a_caller_can_do() {
-        let cases: [(u16, &str, fn(&StoreError) -> bool); 13] = [
+        type Is = fn(&StoreError) -> bool;
+        let cases: [(u16, &str, Is); 13] = [
             (404, "NoSuchKey", StoreError::is_not_found),
             (404, "NoSuchBucket", |e| matches!(e, StoreError::NoBucket { .. })),
             (403, "AccessDenied", |e| matches!(e, StoreError::Denied { .. })),

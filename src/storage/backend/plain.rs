@@ -322,8 +322,8 @@ impl Store for PlainStore {
             let synced = task::blocking(move || {
                 disk::sync_file(&file)?;
                 // Its folder may be as new as the file, so every name on the way counts.
-                let folders = file.ancestors().skip(1).take_while(|folder| folder.starts_with(&root));
-                folders.map(disk::sync_dir).collect::<io::Result<()>>()
+                let mut folders = file.ancestors().skip(1).take_while(|folder| folder.starts_with(&root));
+                folders.try_for_each(disk::sync_dir)
             });
             synced.await.map_err(|error| match error.kind() {
                 io::ErrorKind::NotFound => StoreError::NotFound { store: self.name.clone(), key },

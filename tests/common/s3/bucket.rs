@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use meshfs::sys::clock::{Clock, SystemClock};
 use parking_lot::Mutex;
 use s3s::{S3Result, s3_error};
 
@@ -60,6 +61,12 @@ fn etag_of(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex()[..32].to_owned()
 }
 
+/// The time as the protocol's types want it.
+fn now() -> SystemTime {
+    let nanos = u64::try_from(SystemClock::new().now()).expect("a time after 1970");
+    SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
+}
+
 impl State {
     fn bucket(&mut self, name: &str) -> S3Result<&mut Bucket> {
         self.buckets.get_mut(name).ok_or_else(|| s3_error!(NoSuchBucket, "The specified bucket does not exist"))
@@ -79,7 +86,7 @@ impl State {
             }
             _ => {}
         }
-        objects.insert(key.to_owned(), Stored { bytes, etag: etag.clone(), modified: SystemTime::now() });
+        objects.insert(key.to_owned(), Stored { bytes, etag: etag.clone(), modified: now() });
         Ok(etag)
     }
 }

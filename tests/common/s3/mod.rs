@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use meshfs::storage::settings::Environment;
 use meshfs::storage::{self, Store, StoreSettings};
+use meshfs::sys::clock::SystemClock;
 use meshfs::telemetry::counters::{Counters, Counts, Verb};
 use parking_lot::Mutex;
 use s3s::auth::SimpleAuth;
@@ -48,6 +49,7 @@ struct Planned {
 /// What the wire consults for each request.
 #[derive(Debug, Default)]
 struct Shared {
+    clock: SystemClock,
     counters: Counters,
     planned: Mutex<Vec<Planned>>,
     latency: Mutex<Duration>,

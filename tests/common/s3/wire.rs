@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use meshfs::sys::clock::Clock;
 use meshfs::telemetry::counters::Verb;
 use s3s::service::S3Service;
 use s3s::{Body, HttpRequest, HttpResponse};
@@ -61,7 +62,7 @@ async fn handle(request: HttpRequest, service: &S3Service, shared: &Shared) -> R
     }
     let latency = *shared.latency.lock();
     if latency > Duration::ZERO {
-        tokio::time::sleep(latency).await;
+        shared.clock.sleep(latency).await;
     }
     let fault = strike(shared, verb, &target);
     let mut response = match fault {
@@ -74,7 +75,7 @@ async fn handle(request: HttpRequest, service: &S3Service, shared: &Shared) -> R
         }
         _ => {
             if let Some(Fault::Slow(pause)) = fault {
-                tokio::time::sleep(pause).await;
+                shared.clock.sleep(pause).await;
             }
             service.call(request).await.map_err(|_| Break)?
         }
@@ -85,7 +86,7 @@ async fn handle(request: HttpRequest, service: &S3Service, shared: &Shared) -> R
         _ => {}
     }
     shared.counters.received(content_length(response.headers()));
-    response.headers_mut().insert(DATE, date(shared.clock_offset_seconds.load(Ordering::SeqCst)));
+    response.headers_mut().insert(DATE, date(shared));
     Ok(response)
 }
 
@@ -145,10 +146,9 @@ async fn cut(response: HttpResponse) -> HttpResponse {
     HttpResponse::from_parts(parts, Body::from(s3s::dto::StreamingBlob::wrap(half)))
 }
 
-/// The time of the server, `offset` seconds from the machine's.
-fn date(offset: i64) -> HeaderValue {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970");
-    let seconds = i64::try_from(now.as_secs()).expect("a time before the end of times") + offset;
+/// The time of the server.
+fn date(shared: &Shared) -> HeaderValue {
+    let seconds = shared.clock.now() / 1_000_000_000 + shared.clock_offset_seconds.load(Ordering::SeqCst);
     let time = jiff::Timestamp::from_second(seconds).expect("a time within the calendar");
     let text = time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
     HeaderValue::from_str(&text).expect("a date is plain text")
