@@ -13,6 +13,7 @@ pub mod launch;
 pub mod mountpoint;
 pub mod mounts;
 pub mod run;
+pub mod staging;
 pub mod store_name;
 pub mod unmount;
 pub mod users;

@@ -8,6 +8,7 @@ use super::closest::closest;
 use super::compare::{self, Side};
 use super::control::protocol::{BranchName, CommitName, Reply, Request, Version, VersionTree};
 use super::failure::Failure;
+use super::staging;
 use crate::model::address::{Revision, check_label, looks_like_commit_id};
 use crate::model::id::CommitId;
 use crate::model::log::RefKind;
@@ -44,7 +45,16 @@ pub async fn perform(host: &dyn Host, request: Request) -> Result<Reply, Failure
             domain.delete_tag(&name).await.map_err(|error| in_domain(&domain, error))?;
             Ok(Reply::Done)
         }
-        _ => todo!(),
+        Request::Status { branch } => staging::status(host, branch).await,
+        Request::Compare { from, to } => compare(host, from, to).await,
+        Request::Commit { branch, message, metadata, author } => {
+            staging::commit(host, branch, message, metadata, author).await
+        }
+        Request::Refresh { branch, strategy, paths } => staging::refresh(host, branch, strategy, &paths).await,
+        Request::Discard { branch, path } => staging::discard(host, branch, &path).await,
+        Request::Restore { source, source_path, into, into_path } => {
+            staging::restore(host, &source, &source_path, into, &into_path).await
+        }
     }
 }
 
@@ -155,7 +165,7 @@ async fn create_tag(host: &dyn Host, domain: &str, name: &str, target: CommitNam
 }
 
 /// Refs of one domain cannot point into another.
-fn in_this_domain<'a>(domain: &Domain, name: &'a CommitName) -> Result<Option<&'a str>, Failure> {
+pub fn in_this_domain<'a>(domain: &Domain, name: &'a CommitName) -> Result<Option<&'a str>, Failure> {
     if name.domain == domain.info().name {
         return Ok(name.revision.as_deref());
     }
@@ -192,7 +202,7 @@ async fn side(host: &dyn Host, version: Version) -> Result<Side, Failure> {
         VersionTree::Snapshot(name) => snapshot_side(host.mesh(), &name, &version.path).await,
         VersionTree::Working(name) => {
             let (domain, workspace) = open_workspace(host, name).await?;
-            todo!("{domain:?} {workspace:?}")
+            Ok(Side { domain, root: workspace.tree().await?, path: version.path })
         }
     }
 }
