@@ -210,11 +210,41 @@ impl Body for TimedBody {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::clock::SteppedClock;
 
     #[test]
     fn http_dates_are_understood() {
         assert_eq!(instant_of("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000_000_000));
         assert_eq!(instant_of("yesterday"), None);
+    }
+
+    /// A body that gives its frames at once and then stands still for ever.
+    struct Stalling(Vec<&'static str>);
+
+    impl Body for Stalling {
+        type Data = Bytes;
+        type Error = HttpError;
+
+        fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
+            match self.0.pop() {
+                Some(text) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(text.as_bytes()))))),
+                None => Poll::Pending,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stands_still_is_given_up_and_noted() {
+        let clock = Arc::new(SteppedClock::new(0));
+        let (result, seen) = Exchange::observe(async {
+            let note = Note { peer: Peer::Store, exchange: Exchange::current() };
+            let body = TimedBody::new(HttpResponseBody::new(Stalling(vec!["half"])), clock.clone(), note);
+            HttpResponseBody::new(body).bytes().await
+        })
+        .await;
+        assert_eq!(result.unwrap_err().kind(), HttpErrorKind::Timeout);
+        assert!(matches!(seen, Seen::Failed { peer: Peer::Store, kind: HttpErrorKind::Timeout, .. }), "{seen:?}");
+        assert_eq!(clock.elapsed(), SILENCE, "not before, and not much later");
     }
 
     #[test]
