@@ -12,8 +12,8 @@ use super::adapter::Adapter;
 use super::dead;
 use super::forget::Forgetter;
 use super::later::Server;
+use super::unmount;
 pub use super::unmount::Unmounted;
-use super::unmount::unmount;
 use crate::sys;
 use crate::vfs::Vfs;
 
@@ -109,12 +109,14 @@ impl Session {
         if self.has_ended() {
             return Ok(Unmounted::Clean);
         }
-        unmount(&self.dir)
+        unmount::unmount(&self.dir)
     }
 
     /// Cuts the connection: every waiting and later operation fails. For a mount that does not end otherwise.
     pub fn abort(&self) -> io::Result<()> {
+        // The control filesystem is not mounted everywhere; unmounting by force cuts too, while the mount is in place.
         std::fs::write(format!("/sys/fs/fuse/connections/{}/abort", self.connection), "1")
+            .or_else(|_| unmount::cut(&self.dir))
     }
 }
 

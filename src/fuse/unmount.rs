@@ -31,17 +31,25 @@ pub fn detach(dir: &Path) -> io::Result<()> {
     plainly(dir, true)
 }
 
+/// Fails every operation that waits in the mount at `dir`, and takes it away if nothing else keeps it.
+pub fn cut(dir: &Path) -> io::Result<()> {
+    match system_call(dir, libc::MNT_FORCE) {
+        // What had to end has ended; who still has files open finds them dead.
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(()),
+        result => result,
+    }
+}
+
 fn plainly(dir: &Path, lazily: bool) -> io::Result<()> {
-    match system_call(dir, lazily) {
+    match system_call(dir, if lazily { libc::MNT_DETACH } else { 0 }) {
         // Ordinary users may unmount only through the helper.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => helper(dir, lazily),
         result => result,
     }
 }
 
-fn system_call(dir: &Path, lazily: bool) -> io::Result<()> {
+fn system_call(dir: &Path, flags: i32) -> io::Result<()> {
     let path = CString::new(dir.as_os_str().as_bytes())?;
-    let flags = if lazily { libc::MNT_DETACH } else { 0 };
     // SAFETY: `path` is a C string that outlives the call.
     match unsafe { libc::umount2(path.as_ptr(), flags | libc::UMOUNT_NOFOLLOW) } {
         0 => Ok(()),

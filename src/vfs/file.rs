@@ -203,7 +203,7 @@ impl Vfs {
             Node::Control(control) if control.kind() == super::node::FileKind::Dir => Serving::Direct,
             Node::Snapshot(_) | Node::Control(_) | Node::Revision(_) => return Err(VfsError::NotDirectory),
         };
-        let handle = self.handles.add(Handle::Dir(self.serials.open(node, ino)));
+        let handle = self.handles.add(Handle::Dir(self.tellers.open(node, ino)));
         Ok(OpenedDir { handle, serving })
     }
 

@@ -1,9 +1,11 @@
 //! Reading directories: where a listing stands is a name, so that what is deleted or added meanwhile shifts nothing.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::Weak;
+use std::collections::{HashMap, VecDeque};
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
+use lru::LruCache;
 use parking_lot::Mutex;
 
 use super::Vfs;
@@ -21,6 +23,9 @@ const MARK_EVERY: u32 = 64;
 /// Names asked for at once: a reply with attributes carries about 200, one without about 800.
 const NAMES_WITH_ATTRIBUTES: usize = 256;
 const NAMES_ALONE: usize = 1024;
+
+/// Directories whose whole listing the kernel may go on using; what was told of them is remembered for it.
+const WHOLE_LISTINGS_MAX: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 
 /// Places: 0 is the beginning, 1 is after `.`, 2 after `..`, 2 + n after the n-th name.
 const DOTS: u32 = 2;
@@ -84,17 +89,26 @@ impl Told {
         }
     }
 
-    /// Forgets the names after the one numbered `number`: they are told anew.
-    fn go_back_to(&mut self, number: u32) {
-        if number < self.first.saturating_sub(1) {
+    /// The next name told is to be the one after `number`: forgets what comes after, and begins anew when what is
+    /// remembered does not reach there.
+    fn go_to(&mut self, number: u32) {
+        let reaches = number.checked_sub(self.first - 1).is_some_and(|names| names as usize <= self.recent.len());
+        if reaches {
+            self.recent.truncate((number + 1 - self.first) as usize);
+        } else {
             self.marks.retain(|(mark, _)| *mark <= number);
             self.recent.clear();
-            // What was between is counted over, not remembered.
             self.first = number + 1;
-        } else {
-            self.recent.truncate((number + 1 - self.first) as usize);
         }
     }
+}
+
+/// The names told by one handle, as others may need them.
+#[derive(Debug)]
+struct Teller {
+    /// Tells its places from those of others.
+    serial: u32,
+    told: Mutex<Told>,
 }
 
 /// An open directory.
@@ -102,69 +116,81 @@ impl Told {
 pub struct DirHandle {
     pub node: Node,
     pub ino: u64,
-    /// Tells its places from those of other handles.
-    serial: u32,
-    told: std::sync::Arc<Mutex<Told>>,
+    teller: Arc<Teller>,
+    /// Whoever told the listing that the kernel has kept: if it drops a part, it comes here with places of theirs.
+    _kept: Option<Arc<Teller>>,
     /// Changes of directories seen when the listing began; none while it did not begin at the beginning.
     began: Mutex<Option<u64>>,
 }
 
-/// Handles of open directories, to read each other's places: the kernel may mix those of two that read one directory.
+/// Tellers by their serials.
 #[derive(Debug, Default)]
-pub struct Serials {
+pub struct Tellers {
     last: AtomicU32,
-    told: Mutex<Vec<(u32, Weak<Mutex<Told>>)>>,
+    all: Mutex<HashMap<u32, Weak<Teller>>>,
 }
 
-impl Serials {
+impl Tellers {
     pub fn open(&self, node: Node, ino: u64) -> DirHandle {
         // Half of the range, so that places stay positive where a program takes them for signed.
         let serial = self.last.fetch_add(1, Ordering::Relaxed) & (u32::MAX >> 1);
-        let told = std::sync::Arc::new(Mutex::new(Told::new()));
-        let mut all = self.told.lock();
-        all.retain(|(_, told)| told.strong_count() > 0);
-        all.push((serial, std::sync::Arc::downgrade(&told)));
-        DirHandle { node, ino, serial, told, began: Mutex::new(None) }
+        let teller = Arc::new(Teller { serial, told: Mutex::new(Told::new()) });
+        let mut all = self.all.lock();
+        // Now and then, in steps that make it cheap on average.
+        if all.len().is_power_of_two() {
+            all.retain(|_, teller| teller.strong_count() > 0);
+        }
+        all.insert(serial, Arc::downgrade(&teller));
+        let kept = node.listings().and_then(|listings| listings.whole(ino));
+        DirHandle { node, ino, teller, _kept: kept, began: Mutex::new(None) }
     }
 
     fn resume(&self, handle: &DirHandle, serial: u32, number: u32) -> Resume {
-        if serial == handle.serial {
-            return handle.told.lock().after(number);
+        if serial == handle.teller.serial {
+            return handle.teller.told.lock().after(number);
         }
-        let other = self.told.lock().iter().find(|(other, _)| *other == serial).and_then(|(_, told)| told.upgrade());
-        match other {
-            Some(told) => told.lock().after(number),
-            None => (None, number),
-        }
+        let other = self.all.lock().get(&serial).and_then(Weak::upgrade);
+        // A teller that nobody needs any more told of a directory that did not change since: counting finds the place.
+        other.map_or((None, number), |other| other.told.lock().after(number))
     }
 }
 
-/// Which directories of a branch the kernel has a whole and true listing of.
-#[derive(Debug, Default)]
+/// Which directories of a branch the kernel has a whole and true listing of, and who told it.
+#[derive(Debug)]
 pub struct DirStates {
-    whole: Mutex<HashSet<u64>>,
+    whole: Mutex<LruCache<u64, Arc<Teller>>>,
     changes: AtomicU64,
+}
+
+impl Default for DirStates {
+    fn default() -> DirStates {
+        DirStates { whole: Mutex::new(LruCache::new(WHOLE_LISTINGS_MAX)), changes: AtomicU64::new(0) }
+    }
 }
 
 impl DirStates {
     pub fn is_whole(&self, ino: u64) -> bool {
-        self.whole.lock().contains(&ino)
+        self.whole(ino).is_some()
+    }
+
+    fn whole(&self, ino: u64) -> Option<Arc<Teller>> {
+        self.whole.lock().get(&ino).cloned()
     }
 
     /// The directory's names changed: what the kernel has begun to keep is not true any more.
     pub fn changed(&self, ino: u64) {
         self.changes.fetch_add(1, Ordering::SeqCst);
-        self.whole.lock().remove(&ino);
+        self.whole.lock().pop(&ino);
     }
 
     fn changes(&self) -> u64 {
         self.changes.load(Ordering::SeqCst)
     }
 
-    fn ended(&self, ino: u64, began: u64) {
+    fn ended(&self, ino: u64, began: u64, teller: &Arc<Teller>) {
         let mut whole = self.whole.lock();
         if self.changes() == began {
-            whole.insert(ino);
+            whole.put(ino, teller.clone());
         }
     }
 }
@@ -192,15 +218,15 @@ impl Vfs {
         let mut taken_any = false;
         for (at, name, ino) in [(1, &b"."[..], dir.ino), (DOTS, b"..", self.parent_of(&dir.node, dir.ino))] {
             if low < at {
-                if !take(&DirItem { name, ino, kind: FileKind::Dir, next: place(dir.serial, at), entry: None }) {
+                if !take(&DirItem { name, ino, kind: FileKind::Dir, next: place(dir.teller.serial, at), entry: None }) {
                     return Ok(());
                 }
                 (low, taken_any) = (at, true);
             }
         }
         let number = low - DOTS;
-        let (after, skip) = if number == 0 { (None, 0) } else { self.serials.resume(dir, serial, number) };
-        dir.told.lock().go_back_to(number);
+        let (after, skip) = if number == 0 { (None, 0) } else { self.tellers.resume(dir, serial, number) };
+        dir.teller.told.lock().go_to(number);
         let rest = Rest { number, after, skip, taken_any };
         self.tell_names(dir, rest, attributes, take)
     }
@@ -226,21 +252,21 @@ impl Vfs {
                     rest.skip -= 1;
                     continue;
                 }
-                let next = place(dir.serial, DOTS + rest.number + 1);
+                let next = place(dir.teller.serial, DOTS + rest.number + 1);
                 let shown = entry.entry.as_ref().map(|(shown, ..)| *shown).filter(|_| attributes);
                 if !take(&DirItem { name: &entry.name, ino: entry.ino, kind: entry.kind, next, entry: shown }) {
                     return Ok(());
                 }
                 rest.number += 1;
                 rest.taken_any = true;
-                dir.told.lock().add(&entry.name);
+                dir.teller.told.lock().add(&entry.name);
                 if attributes {
                     self.hold_listed(entry);
                 }
             }
         }
         if let (Some(listings), Some(began)) = (dir.node.listings(), dir.began.lock().take()) {
-            listings.ended(dir.ino, began);
+            listings.ended(dir.ino, began, &dir.teller);
         }
         Ok(())
     }
@@ -292,24 +318,34 @@ mod tests {
     #[test]
     fn going_back_tells_the_rest_anew() {
         let mut told = told(300);
-        told.go_back_to(150);
+        told.go_to(150);
         assert_eq!(told.after(150), (Some(b"150".to_vec()), 0));
         told.add(b"other");
         assert_eq!(told.after(151), (Some(b"other".to_vec()), 0));
-        told.go_back_to(0);
+        told.go_to(0);
         assert_eq!(told.after(0), (None, 0));
         told.add(b"first");
         assert_eq!(told.after(1), (Some(b"first".to_vec()), 0));
     }
 
     #[test]
+    fn a_listing_that_goes_on_from_anothers_place_counts_from_there() {
+        let mut told = Told::new();
+        told.go_to(2046);
+        told.add(b"next");
+        assert_eq!(told.after(2047), (Some(b"next".to_vec()), 0));
+        assert_eq!(told.after(2000), (None, 2000));
+    }
+
+    #[test]
     fn a_listing_during_which_a_directory_changed_is_not_whole() {
         let states = DirStates::default();
+        let teller = Arc::new(Teller { serial: 1, told: Mutex::new(Told::new()) });
         let began = states.changes();
         states.changed(7);
-        states.ended(7, began);
+        states.ended(7, began, &teller);
         assert!(!states.is_whole(7));
-        states.ended(7, states.changes());
+        states.ended(7, states.changes(), &teller);
         assert!(states.is_whole(7));
         states.changed(7);
         assert!(!states.is_whole(7));

@@ -14,11 +14,14 @@ use super::snapshot::{RevisionLink, SnapshotEntry, revision_number};
 use super::table::Node;
 use crate::model::address::{Revision, check_label};
 use crate::model::id::CommitId;
-use crate::model::path::CONTROL_DIR;
+use crate::model::path::{CONTROL_DIR, NAME_BYTES_MAX};
 
 impl Vfs {
     /// Finds `name` in the directory `parent`; what is found counts as one reference.
     pub fn lookup(&self, _caller: &Caller, parent: u64, name: &[u8]) -> Result<Lookup, VfsError> {
+        if name.len() > NAME_BYTES_MAX {
+            return Err(VfsError::NameTooLong);
+        }
         match self.nodes.get(parent)? {
             Node::Mesh => self.lookup_domain(name),
             Node::Domain(domain) => match name.strip_prefix(b"@") {

@@ -42,7 +42,7 @@ use domain::DomainNode;
 use error::VfsError;
 use freshness::Freshness;
 use handle::HandleTable;
-use listing::Serials;
+use listing::Tellers;
 use node::KernelCache;
 use refusal::LastErrors;
 use table::NodeTable;
@@ -77,7 +77,7 @@ pub struct Vfs {
     started: i64,
     nodes: NodeTable,
     handles: HandleTable,
-    serials: Serials,
+    tellers: Tellers,
     domains: Mutex<HashMap<Uid, Arc<DomainNode>>>,
     domains_seen: Freshness,
     /// Looks at the mesh's log are taken in turns, so that many waiters cost one request.
@@ -98,7 +98,7 @@ impl Vfs {
             runtime,
             nodes: NodeTable::default(),
             handles: HandleTable::default(),
-            serials: Serials::default(),
+            tellers: Tellers::default(),
             domains: Mutex::default(),
             domains_seen: Freshness::never(),
             domains_turn: tokio::sync::Mutex::default(),
@@ -110,6 +110,10 @@ impl Vfs {
         let polling = vfs.runtime.spawn(follow::poll_while_alive(vfs.me()));
         *vfs.polling.lock() = Some(polling);
         vfs
+    }
+
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
     }
 
     pub fn options(&self) -> &VfsOptions {

@@ -20,7 +20,8 @@ impl Vfs {
         len: u32,
     ) -> Result<Bytes, VfsError> {
         let open = handle.open();
-        let text = match open.text.lock().clone() {
+        let made = open.text.lock().clone();
+        let text = match made {
             Some(text) => text,
             None => self.make_text(open)?,
         };

@@ -1,0 +1,11 @@
+//! Mounts on the machine's own kernel: what programs see. Runs as root; each test has its own scratch folders and
+//! leaves nothing mounted.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod machine;
+
+mod content;
+mod levels;
+mod names;
+mod rights;
