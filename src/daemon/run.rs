@@ -20,7 +20,7 @@ use crate::model::time::Time;
 use crate::repo::domain::Domain;
 use crate::repo::mesh::{Mesh, MeshOptions};
 use crate::sys::clock::within;
-use crate::sys::{Sys, process};
+use crate::sys::{Sys, process, task};
 use crate::vfs::{Vfs, VfsOptions};
 use crate::workspace::view::Workspace;
 
@@ -32,6 +32,9 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
 /// Longest that a detached mount is served on for the files that are still open in it.
 const DETACHED_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often the cache looks whether the disk fills up, so that staging does not fail for it.
+const ROOM_CHECK: Duration = Duration::from_secs(2);
 
 /// What is to be mounted, and how.
 #[derive(Clone, Debug)]
@@ -169,6 +172,7 @@ impl Daemon {
             () = signals.any() => tracing::info!("told to end"),
             () = self.end.notified() => tracing::info!("asked to unmount"),
             () = self.session.wait() => tracing::info!("unmounted by somebody"),
+            () = self.keep_room() => {}
         }
         tokio::select! {
             () = self.wind_up(&server) => {}
@@ -176,6 +180,15 @@ impl Daemon {
         }
         self.take_away().await;
         Ok(())
+    }
+
+    /// Lets the cache give way where the disk fills up; never ends.
+    async fn keep_room(&self) {
+        loop {
+            self.sys.clock.sleep(ROOM_CHECK).await;
+            let shared = self.mesh.shared().clone();
+            task::blocking(move || shared.trim()).await;
+        }
     }
 
     /// Lets what was begun come to its end.

@@ -3,6 +3,7 @@
 
 pub mod clock;
 pub mod disk;
+pub mod heap;
 pub mod lock;
 pub mod mark;
 pub mod process;

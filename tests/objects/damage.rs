@@ -167,8 +167,10 @@ async fn a_cache_folder_deleted_under_a_running_process_is_no_error() {
     let machine = lab.machine_with(cache.clone());
     for _ in 0..2 {
         assert!(machine.read(&content, 0, 3 * MIB as u64).await.unwrap() == bytes);
-        settled(&machine, &content).await;
-        std::fs::remove_dir_all(&cache).unwrap();
+        // Blocks may still be arriving while the folder goes.
+        while cache.join("packs").exists() {
+            let _ = std::fs::remove_dir_all(&cache);
+        }
         machine.shared().forget_memory();
     }
 }

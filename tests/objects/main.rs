@@ -6,6 +6,7 @@ mod common;
 mod cost;
 mod damage;
 mod edit;
+mod external;
 mod lab;
 mod sending;
 mod sharing;

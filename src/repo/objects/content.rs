@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::Objects;
-use super::frames::{Wanted, range_of};
+use super::frames::{Wanted, damaged, range_of};
 use super::packs::{Fetch, Reach};
 use crate::format::content::{chunk_id, decode_page};
 use crate::format::error::FormatError;
@@ -161,8 +161,7 @@ impl Objects {
             }
         };
         if read.len() != *len {
-            let reason = format!("it covers {} bytes where {len} are expected", read.len());
-            return Err(RepoError::Damaged { what, reason });
+            return Err(damaged(what, format!("it covers {} bytes where {len} are expected", read.len())));
         }
         Ok(read)
     }
@@ -189,8 +188,9 @@ impl Objects {
 
     /// Brings a range of a file into memory.
     pub(super) async fn prefetch(&self, content: &FileContent, range: Range<u64>) -> Result<(), RepoError> {
+        let _room = self.shared().ahead_room(range.end - range.start).await;
         let items = self.items(content, range).await?;
-        self.load(chunks_of(&items), Reach::Ahead).await?;
+        self.load(chunks_of(&items), Reach::Exact).await?;
         Ok(())
     }
 
@@ -344,17 +344,11 @@ fn assemble(items: &[PlacedItem], range: &Range<u64>, chunks: Vec<Bytes>) -> Opt
 }
 
 fn unfit(content: &FileContent) -> RepoError {
-    let reason = "its chunks do not add up to its size".to_owned();
-    let error = RepoError::Damaged { what: format!("content {}", content.id), reason };
-    tracing::error!("{error}");
-    error
+    damaged(format!("content {}", content.id), "its chunks do not add up to its size".to_owned())
 }
 
 fn wrong_len(chunk: &WantedChunk) -> RepoError {
-    let reason = format!("it is not of {} bytes", chunk.len);
-    let error = RepoError::Damaged { what: format!("chunk {}", chunk.id), reason };
-    tracing::error!("{error}");
-    error
+    damaged(format!("chunk {}", chunk.id), format!("it is not of {} bytes", chunk.len))
 }
 
 /// A task ends without its result only when it panicked or the runtime ends.

@@ -52,6 +52,13 @@ impl From<StoreError> for Miss {
     }
 }
 
+/// Damage is an error to whoever reads, and a line in the log for whoever looks after the mesh.
+pub(super) fn damaged(what: String, reason: String) -> RepoError {
+    let error = RepoError::Damaged { what, reason };
+    tracing::error!("{error}");
+    error
+}
+
 /// The bytes of a pack that a frame takes; none for a place where no frame can be.
 pub(super) fn range_of(location: &Location) -> Option<Range<u64>> {
     let end = location.offset.checked_add(u64::from(location.len))?;
@@ -91,9 +98,7 @@ impl Objects {
             }
         }
         let Location { pack, offset, .. } = wanted.location;
-        let error = RepoError::Damaged { what: format!("{} at offset {offset} of pack {pack}", wanted.what), reason };
-        tracing::error!("{error}");
-        Err(error)
+        Err(damaged(format!("{} at offset {offset} of pack {pack}", wanted.what), reason))
     }
 
     /// The frame at one place, looked for twice: first as it is kept here, then as the store has it now.

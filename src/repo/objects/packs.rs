@@ -41,8 +41,6 @@ const WINDOWS_MAX: usize = 256;
 pub(super) enum Reach {
     /// The blocks of the range.
     Exact,
-    /// The same, for what nobody waits for yet.
-    Ahead,
     /// A neighbourhood, twice as large each time the last one is left at its end.
     Neighbours,
     /// A little of what lies before.
@@ -188,7 +186,7 @@ impl Packs {
         }
         let (Some(first), Some(last)) = (missing.first(), missing.last()) else { return runs };
         let limits = match reach {
-            Reach::Exact | Reach::Ahead => return runs,
+            Reach::Exact => return runs,
             Reach::Before => (last + 1).saturating_sub(PAGE_BLOCKS)..last + 1,
             Reach::Neighbours => self.neighbourhood(pack, *first),
         };
@@ -245,7 +243,7 @@ impl Flown {
     async fn fly(self, reach: Reach, landed: oneshot::Sender<Result<Bytes, StoreError>>) {
         let Packs { place, shared, .. } = &*self.packs;
         let range = self.run.start * BLOCK_BYTES..self.run.end * BLOCK_BYTES;
-        let room = shared.room((range.end - range.start) as usize, reach == Reach::Ahead).await;
+        let room = shared.fetch_room(range.end - range.start).await;
         let answer = place.store.get_range(&place.pack_key(&self.pack), range).await;
         let bytes = answer.as_ref().ok().cloned();
         // Nobody may be waiting any more; the blocks are kept all the same.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use lru::LruCache;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::cache::blocks::{BlockCache, BlockId};
 use crate::cache::memory::ByteLru;
@@ -37,8 +37,9 @@ const RECENT_BYTES: u64 = 8 << 20;
 /// Bytes being fetched at once, over all domains: at 50 ms a request this is 640 MB/s.
 const FETCHING_BYTES: usize = 32 << 20;
 
-/// What of it readahead may take, so that a reader who waits is not behind those who only might.
-const FETCHING_AHEAD_BYTES: usize = FETCHING_BYTES / 4 * 3;
+/// Bytes that readahead may have under way at once, from the first request to the last decoded chunk: less than all
+/// that may be fetched, so that a reader who waits is not behind those who only might.
+const AHEAD_BYTES: usize = FETCHING_BYTES / 4 * 3;
 
 /// Permits of the budgets count units of this many bytes.
 const UNIT_BYTES: usize = 1 << 10;
@@ -74,15 +75,12 @@ pub struct Shared {
     recent: ByteLru<BlockId, Bytes>,
     blocks: Option<BlockCache>,
     fetching: Arc<Semaphore>,
-    fetching_ahead: Arc<Semaphore>,
+    ahead: Arc<Semaphore>,
     decode_locks: [Mutex<()>; DECODE_LOCKS],
 }
 
-/// Room in the budget for bytes being fetched, given back when dropped.
-pub(super) struct FetchRoom {
-    _fetching: Option<tokio::sync::OwnedSemaphorePermit>,
-    _ahead: Option<tokio::sync::OwnedSemaphorePermit>,
-}
+/// Room in a budget, given back when dropped.
+pub(super) type Room = Option<OwnedSemaphorePermit>;
 
 impl Shared {
     /// To be called on the runtime that fetches shall run on.
@@ -107,7 +105,7 @@ impl Shared {
             recent: ByteLru::new(RECENT_BYTES),
             blocks,
             fetching: Arc::new(Semaphore::new(FETCHING_BYTES / UNIT_BYTES)),
-            fetching_ahead: Arc::new(Semaphore::new(FETCHING_AHEAD_BYTES / UNIT_BYTES)),
+            ahead: Arc::new(Semaphore::new(AHEAD_BYTES / UNIT_BYTES)),
             decode_locks: [const { Mutex::new(()) }; DECODE_LOCKS],
         }))
     }
@@ -163,14 +161,13 @@ impl Shared {
     }
 
     /// Waits for room to fetch so many bytes; more than the whole budget counts as the whole budget.
-    pub(super) async fn room(&self, bytes: usize, ahead: bool) -> FetchRoom {
-        let take = |semaphore: &Arc<Semaphore>, budget: usize| {
-            let units = bytes.min(budget).div_ceil(UNIT_BYTES) as u32;
-            let semaphore = semaphore.clone();
-            async move { semaphore.acquire_many_owned(units).await.ok() }
-        };
-        let ahead = if ahead { take(&self.fetching_ahead, FETCHING_AHEAD_BYTES).await } else { None };
-        FetchRoom { _fetching: take(&self.fetching, FETCHING_BYTES).await, _ahead: ahead }
+    pub(super) async fn fetch_room(&self, bytes: u64) -> Room {
+        room(&self.fetching, FETCHING_BYTES, bytes).await
+    }
+
+    /// Waits for room to read so many bytes ahead.
+    pub(super) async fn ahead_room(&self, bytes: u64) -> Room {
+        room(&self.ahead, AHEAD_BYTES, bytes).await
     }
 
     /// Is the block on this machine?
@@ -205,6 +202,12 @@ impl Shared {
         });
         in_memory || on_disk
     }
+}
+
+async fn room(semaphore: &Arc<Semaphore>, budget: usize, bytes: u64) -> Room {
+    let units = bytes.min(budget as u64).div_ceil(UNIT_BYTES as u64) as u32;
+    // Never closed, so there is always an answer.
+    semaphore.clone().acquire_many_owned(units).await.ok()
 }
 
 impl std::fmt::Debug for Shared {
