@@ -2,8 +2,12 @@
 
 mod chunks;
 mod contents;
+mod corpus;
+mod golden;
+mod hostile;
 mod links;
 mod made;
 mod packs;
+mod raw;
 mod records;
 mod trees;

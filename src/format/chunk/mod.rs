@@ -42,7 +42,7 @@ pub fn check_constants(constants: &Constants) -> Result<()> {
     if sizes && even && bounded {
         return Ok(());
     }
-    Err(FormatError::Damaged { what: "a mesh's constants", why: format!("{constants:?} are impossible") })
+    Err(FormatError::Damaged { what: "the set of a mesh's constants", why: format!("{constants:?} are impossible") })
 }
 
 /// What is known of the file as a whole.
