@@ -129,8 +129,12 @@ impl<'a> Context<'a> {
     }
 
     fn through_mount(&self, inside: &Inside, source: String) -> Connection {
-        match instance::at_mountpoint(&self.settings, &inside.mountpoint) {
-            Some(info) => self.through_daemon(info),
+        if let Some(info) = instance::at_mountpoint(&self.settings, &inside.mountpoint) {
+            return self.through_daemon(info);
+        }
+        match instance::gone_from_mountpoint(&self.settings, &inside.mountpoint) {
+            // Killed: its state folder is free, and this process can take it.
+            Some(info) => Connection { daemon: None, ..self.through_daemon(info) },
             None => Connection { foreign_mount: Some(inside.mountpoint.clone()), ..self.by_store(&source) },
         }
     }

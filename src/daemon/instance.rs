@@ -142,6 +142,11 @@ pub fn at_mountpoint(settings: &Settings, mountpoint: &Path) -> Option<Info> {
     registered.filter(Info::is_running).or_else(|| in_root().filter(Info::is_running))
 }
 
+/// The daemon that served `mountpoint` last and is no more.
+pub fn gone_from_mountpoint(settings: &Settings, mountpoint: &Path) -> Option<Info> {
+    read_json(&registry_entry(&settings.registry, mountpoint)).filter(|info| !info.is_running())
+}
+
 /// The daemon that has this store mounted on the state root of `settings`; asks the store nothing.
 pub fn of_store(settings: &Settings, store: &str) -> Option<Info> {
     folders(&settings.state_root)

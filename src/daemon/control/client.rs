@@ -34,10 +34,13 @@ impl Client {
                 .because(&error)
                 .hint(format!("its process is {}; `meshfs umount` and `meshfs mount` start it anew", self.info.pid))
         })?;
+        let only_asks = request.only_asks();
         let question = Question { version: VERSION, request };
         let answer = self.ask(stream, &question).await.map_err(|error| {
+            let what = format!("the daemon of {} ended before it answered", self.info.mountpoint.display());
             // The request is out: whatever it changes may be changed.
-            Failure::unknown(format!("the daemon of {} ended before it answered", self.info.mountpoint.display()))
+            let failure = if only_asks { Failure::failed(what) } else { Failure::unknown(what) };
+            failure
                 .because(&error)
                 .hint("nothing staged is lost; `meshfs mount` again, then `meshfs status` and `meshfs log` tell")
         })?;

@@ -123,6 +123,13 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Does this change nothing, however it ends?
+    pub fn only_asks(&self) -> bool {
+        matches!(self, Request::Ping | Request::Status { .. } | Request::Compare { .. })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Reply {
