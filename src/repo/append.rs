@@ -126,8 +126,12 @@ impl Domain {
                 return;
             }
             let workspaces: Vec<_> = ready.iter().filter_map(|w| w.proposal.workspace.clone()).collect();
-            let changes = ready.iter().flat_map(|w| w.proposal.changes.iter().cloned()).collect();
-            match self.0.writer.put(&head, &workspaces, |stamp| head.next(changes, stamp)).await {
+            let changes: Vec<_> = ready.iter().flat_map(|w| w.proposal.changes.iter().cloned()).collect();
+            let put = match self.send_table(&head, &changes).await {
+                Ok(table) => self.0.writer.put(&head, &workspaces, |stamp| head.next(changes, table, stamp)).await,
+                Err(error) => Err(error),
+            };
+            match put {
                 Ok(Put::Landed(now)) => {
                     let landed = Proposed::Landed { seq: now.state.seq, state: now.state.clone() };
                     ready.into_iter().for_each(|waiting| waiting.answer(Ok(landed.clone())));

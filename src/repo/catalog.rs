@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::RepoError;
 use super::follow::LogHead;
+use super::objects::Objects;
 use super::write::Stamp;
 use crate::format::error::FormatError;
 use crate::format::log::{decode_mesh_entry, encode_mesh_entry};
@@ -83,6 +84,7 @@ impl Catalog {
 
 impl LogHead for Catalog {
     type Entry = MeshEntry;
+    type Table = DomainTable;
 
     fn decode(bytes: &[u8]) -> Result<MeshEntry, FormatError> {
         decode_mesh_entry(bytes)
@@ -96,31 +98,35 @@ impl LogHead for Catalog {
         entry.seq
     }
 
-    fn table_of(entry: &MeshEntry) -> Option<u64> {
+    fn table_seq(entry: &MeshEntry) -> u64 {
         match &entry.table {
-            DomainTableRef::At { seq, .. } => Some(*seq),
-            DomainTableRef::Here(_) => None,
+            DomainTableRef::At { seq, .. } => *seq,
+            DomainTableRef::Here(_) => entry.seq,
         }
     }
 
-    fn at(entry: &MeshEntry, table: Option<&MeshEntry>) -> Result<Catalog, RepoError> {
-        let (domains, table_seq, since) = match (&entry.table, table.map(|table| &table.table)) {
-            (DomainTableRef::Here(table), _) => (table.clone(), entry.seq, BTreeMap::new()),
-            (DomainTableRef::At { seq, since }, Some(DomainTableRef::Here(table))) => {
-                (overlaid(table, since), *seq, since.clone())
-            }
-            (DomainTableRef::At { seq, .. }, _) => return Err(damaged(*seq, "it should carry the whole table")),
+    async fn table(entry: &MeshEntry, _objects: Option<&Objects>) -> Result<Option<DomainTable>, RepoError> {
+        match &entry.table {
+            DomainTableRef::Here(table) => Ok(Some(table.clone())),
+            DomainTableRef::At { .. } => Ok(None),
+        }
+    }
+
+    fn at(entry: &MeshEntry, table: DomainTable) -> Catalog {
+        let since = match &entry.table {
+            DomainTableRef::At { since, .. } => since.clone(),
+            DomainTableRef::Here(_) => BTreeMap::new(),
         };
-        Ok(Catalog {
+        Catalog {
             seq: entry.seq,
             uid: entry.uid,
             constants: entry.constants,
-            domains,
+            domains: overlaid(table, &since),
             features: entry.features.clone(),
             time: entry.time,
-            table_seq,
+            table_seq: Catalog::table_seq(entry),
             since,
-        })
+        }
     }
 
     fn then(&self, entry: &MeshEntry) -> Result<Catalog, RepoError> {
@@ -183,8 +189,7 @@ fn apply(changes: &[DomainChange], table: &mut DomainTable, since: &mut BTreeMap
     }
 }
 
-fn overlaid(table: &DomainTable, since: &BTreeMap<String, Option<DomainInfo>>) -> DomainTable {
-    let mut domains = table.clone();
+fn overlaid(mut domains: DomainTable, since: &BTreeMap<String, Option<DomainInfo>>) -> DomainTable {
     for (name, now) in since {
         match now {
             Some(now) => domains.insert(name.clone(), now.clone()),

@@ -118,10 +118,12 @@ impl Domain {
     pub(super) async fn open(info: DomainInfo, place: Place, around: Surroundings) -> Result<Domain, RepoError> {
         let files = LogFiles::new(place.store.clone(), place.log_prefix());
         let title = format!("domain `{}`", info.name);
-        let follower = Follower::open(files, title.clone()).await?.ok_or_else(|| RepoError::Damaged {
-            what: format!("the log of {title}"),
-            reason: "entry 1 is missing: does a lifecycle rule of the store delete objects?".to_owned(),
-        })?;
+        let objects = Objects::new(place.clone(), around.shared.clone());
+        let follower =
+            Follower::open(files, title.clone(), Some(objects)).await?.ok_or_else(|| RepoError::Damaged {
+                what: format!("the log of {title}"),
+                reason: "entry 1 is missing: does a lifecycle rule of the store delete objects?".to_owned(),
+            })?;
         Ok(Domain::on(info, place, around, Arc::new(follower)))
     }
 

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::error::RepoError;
 use super::log::LogFiles;
+use super::objects::Objects;
 use crate::format::error::FormatError;
 use crate::model::log::Features;
 use crate::model::time::Time;
@@ -18,16 +19,24 @@ const STEPS_MAX: u32 = 4;
 /// What the entries of one kind of log add up to.
 pub trait LogHead: Send + Sync + Sized + 'static {
     type Entry: Send + Sync;
+    /// Everything that is in the log's state at some entry.
+    type Table: Send;
 
     fn decode(bytes: &[u8]) -> Result<Self::Entry, FormatError>;
     fn encode(entry: &Self::Entry) -> Result<Vec<u8>, FormatError>;
     fn entry_seq(entry: &Self::Entry) -> u64;
 
-    /// The earlier entry in which the whole table stands that this one builds on; none when it has its own.
-    fn table_of(entry: &Self::Entry) -> Option<u64>;
+    /// The entry that carries the whole table that this one builds on: itself, or an earlier one.
+    fn table_seq(entry: &Self::Entry) -> u64;
 
-    /// The log at `entry`; `table` is the entry that [`LogHead::table_of`] names.
-    fn at(entry: &Self::Entry, table: Option<&Self::Entry>) -> Result<Self, RepoError>;
+    /// The whole table that the entry carries; none when an earlier one does. Packs are read through `objects`.
+    fn table(
+        entry: &Self::Entry,
+        objects: Option<&Objects>,
+    ) -> impl Future<Output = Result<Option<Self::Table>, RepoError>> + Send;
+
+    /// The log at `entry`, which builds on this whole table.
+    fn at(entry: &Self::Entry, table: Self::Table) -> Self;
 
     /// The log one entry further.
     fn then(&self, entry: &Self::Entry) -> Result<Self, RepoError>;
@@ -43,6 +52,8 @@ pub struct Follower<H> {
     files: LogFiles,
     /// For messages.
     title: String,
+    /// Reads tables that lie in packs.
+    objects: Option<Objects>,
     head: RwLock<Arc<H>>,
     /// Held by whoever reads on, so that nothing is read twice.
     moving: tokio::sync::Mutex<()>,
@@ -51,27 +62,38 @@ pub struct Follower<H> {
 
 impl<H: LogHead> Follower<H> {
     /// Reads the newest state; none when the log has no entry.
-    pub async fn open(files: LogFiles, title: String) -> Result<Option<Follower<H>>, RepoError> {
+    pub async fn open(
+        files: LogFiles,
+        title: String,
+        objects: Option<Objects>,
+    ) -> Result<Option<Follower<H>>, RepoError> {
         let newest = files.newest(0).await?;
-        Follower::at(files, title, newest).await
+        Follower::at(files, title, objects, newest).await
     }
 
     /// Reads the newest state as far as a listing tells, one request less; none when the log has no entry.
     pub async fn open_listed(files: LogFiles, title: String) -> Result<Option<Follower<H>>, RepoError> {
         let newest = files.newest_listed().await?;
-        Follower::at(files, title, newest).await
+        Follower::at(files, title, None, newest).await
     }
 
-    async fn at(files: LogFiles, title: String, entry: Option<(u64, Bytes)>) -> Result<Option<Follower<H>>, RepoError> {
+    async fn at(
+        files: LogFiles,
+        title: String,
+        objects: Option<Objects>,
+        entry: Option<(u64, Bytes)>,
+    ) -> Result<Option<Follower<H>>, RepoError> {
         let Some((seq, body)) = entry else { return Ok(None) };
-        let head = read_state(&files, &title, seq, &body).await?;
-        Ok(Some(Follower::on(files, title, head)))
+        let entry = decode::<H>(&title, seq, &body)?;
+        let head = state_of(&files, &title, objects.as_ref(), &entry).await?;
+        Ok(Some(Follower::on(files, title, objects, head)))
     }
 
     /// Follows on from a state that is known.
-    pub fn on(files: LogFiles, title: String, head: H) -> Follower<H> {
+    pub fn on(files: LogFiles, title: String, objects: Option<Objects>, head: H) -> Follower<H> {
         let seq = watch::Sender::new(head.seq());
-        Follower { files, title, head: RwLock::new(Arc::new(head)), moving: tokio::sync::Mutex::new(()), seq }
+        let head = RwLock::new(Arc::new(head));
+        Follower { files, title, objects, head, moving: tokio::sync::Mutex::new(()), seq }
     }
 
     pub fn files(&self) -> &LogFiles {
@@ -105,7 +127,7 @@ impl<H: LogHead> Follower<H> {
             if steps == STEPS_MAX {
                 let known = self.head().seq();
                 if let Some((seq, body)) = self.files.newest(known).await?.filter(|(seq, _)| *seq > known) {
-                    self.advance(Arc::new(read_state(&self.files, &self.title, seq, &body).await?));
+                    self.advance(Arc::new(self.state_of(&self.decode(seq, &body)?).await?));
                 }
                 break;
             }
@@ -135,8 +157,11 @@ impl<H: LogHead> Follower<H> {
 
     /// The state after entry `seq`, which exists.
     pub async fn state_at(&self, seq: u64) -> Result<H, RepoError> {
-        let entry = self.entry(seq).await?;
-        state_of(&self.files, &self.title, &entry).await
+        self.state_of(&self.entry(seq).await?).await
+    }
+
+    async fn state_of(&self, entry: &H::Entry) -> Result<H, RepoError> {
+        state_of(&self.files, &self.title, self.objects.as_ref(), entry).await
     }
 
     /// Entry `seq` from its bytes.
@@ -145,16 +170,24 @@ impl<H: LogHead> Follower<H> {
     }
 }
 
-async fn read_state<H: LogHead>(files: &LogFiles, title: &str, seq: u64, body: &Bytes) -> Result<H, RepoError> {
-    state_of(files, title, &decode::<H>(title, seq, body)?).await
-}
-
-async fn state_of<H: LogHead>(files: &LogFiles, title: &str, entry: &H::Entry) -> Result<H, RepoError> {
-    let table = match H::table_of(entry) {
-        Some(seq) => Some(read_entry::<H>(files, title, seq).await?),
-        None => None,
-    };
-    H::at(entry, table.as_ref())
+async fn state_of<H: LogHead>(
+    files: &LogFiles,
+    title: &str,
+    objects: Option<&Objects>,
+    entry: &H::Entry,
+) -> Result<H, RepoError> {
+    if let Some(table) = H::table(entry, objects).await? {
+        return Ok(H::at(entry, table));
+    }
+    let seq = H::table_seq(entry);
+    let holder = read_entry::<H>(files, title, seq).await?;
+    match H::table(&holder, objects).await? {
+        Some(table) => Ok(H::at(entry, table)),
+        None => Err(RepoError::Damaged {
+            what: format!("entry {seq} of the log of {title}"),
+            reason: "a later entry says that it carries the whole table, and it does not".to_owned(),
+        }),
+    }
 }
 
 async fn read_entry<H: LogHead>(files: &LogFiles, title: &str, seq: u64) -> Result<H::Entry, RepoError> {

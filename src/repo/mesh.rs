@@ -144,7 +144,7 @@ impl Mesh {
     pub async fn init(options: MeshOptions) -> Result<Mesh, RepoError> {
         let opened = Opened::open(options, true)?;
         let title = opened.title();
-        if let Some(follower) = Follower::<Catalog>::open(opened.files.clone(), title.clone()).await? {
+        if let Some(follower) = Follower::<Catalog>::open(opened.files.clone(), title.clone(), None).await? {
             return Err(exists(&opened.options.store_url, &follower.head()));
         }
         let random = opened.options.sys.random.clone();
@@ -153,9 +153,9 @@ impl Mesh {
         }
         let uid = Uid(random.name());
         let files = opened.files.clone();
-        let mesh = opened.on(Follower::on(files, title, Catalog::before_first(uid)))?;
+        let mesh = opened.on(Follower::on(files, title, None, Catalog::before_first(uid)))?;
         let nothing = mesh.0.follower.head();
-        match mesh.0.writer.put(&nothing, &[], |stamp| Ok(nothing.next(None, stamp))).await? {
+        match mesh.0.writer.put(&nothing, &[], |stamp| nothing.next(None, stamp)).await? {
             Put::Landed(_) => Ok(mesh),
             Put::Taken(theirs) => Err(exists(&mesh.0.store_url, &theirs)),
         }
@@ -314,7 +314,7 @@ impl Mesh {
         loop {
             let catalog = self.0.follower.head();
             let change = evaluate(&catalog)?;
-            match self.0.writer.put(&catalog, &[], |stamp| Ok(catalog.next(Some(change), stamp))).await? {
+            match self.0.writer.put(&catalog, &[], |stamp| catalog.next(Some(change), stamp)).await? {
                 Put::Landed(now) => return Ok(now),
                 Put::Taken(_) => self.sys().clock.sleep(jittered(self.sys(), PAUSE)).await,
             }

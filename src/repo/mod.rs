@@ -1,4 +1,4 @@
-//! Repositories in an object store: logs, objects, history, merge. Knows no mount and no workspace.
+#![doc = include_str!("README.md")]
 
 pub mod append;
 pub mod attempt;
@@ -18,6 +18,7 @@ pub mod log;
 pub mod mesh;
 pub mod new_domain;
 pub mod objects;
+pub mod packed_table;
 pub mod refs;
 pub mod revision;
 pub mod settle;

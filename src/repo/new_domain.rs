@@ -63,11 +63,11 @@ impl Domain {
         place.store.put(&place.record_key(&first.id), bytes.into()).await?;
         let files = LogFiles::new(place.store.clone(), place.log_prefix());
         let title = format!("domain `{}`", info.name);
-        let follower = Follower::on(files, title, Head::before_first(Features::default()));
+        let follower = Follower::on(files, title, Some(objects), Head::before_first(Features::default()));
         let domain = Domain::on(info, place, around, Arc::new(follower));
         let nothing = domain.0.follower.head();
         let changes = vec![creation(RefName::branch(DEFAULT_BRANCH), first.id)];
-        match domain.0.writer.put(&nothing, &[], |stamp| nothing.next(changes, stamp)).await? {
+        match domain.0.writer.put(&nothing, &[], |stamp| nothing.next(changes, None, stamp)).await? {
             Put::Landed(_) => {
                 domain.remember_record(Arc::new(first));
                 Ok(domain)

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use super::error::RepoError;
 use super::follow::LogHead;
+use super::objects::Objects;
+use super::packed_table::read_table;
 use super::write::Stamp;
 use crate::format::error::FormatError;
 use crate::format::log::{decode_entry, encode_entry, fits_in_entry};
-use crate::model::id::CommitId;
+use crate::model::id::{ChunkId, CommitId, Location};
 use crate::model::log::{
     Change, Entry, Features, Fence, Operation, RefIdentity, RefKind, RefName, RefState, RefTable, TableRef,
 };
@@ -115,40 +117,61 @@ impl Head {
         Head { state: Arc::new(state), features, table_seq: 0, since: BTreeMap::new() }
     }
 
-    /// The entry that makes `changes` next; without changes, one that only takes its seq.
-    pub fn next(&self, mut changes: Vec<Change>, stamp: Stamp) -> Result<Entry, RepoError> {
-        let seq = self.state.seq + 1;
-        for change in changes.iter_mut().filter(|change| change.operation == Operation::Create) {
-            change.created_seq = seq;
-        }
-        let mut refs = self.state.refs.clone();
-        let mut since = self.since.clone();
-        let grows = changes.iter().any(|change| change.operation == Operation::Create);
-        apply(&changes, seq, &mut refs, &mut since);
-        if grows && !fits_in_entry(&refs) {
-            return Err(RepoError::Refused(format!(
-                "the domain has {} branches and tags, and no room in its log's entries for more: delete some",
-                self.state.refs.refs.len()
-            )));
-        }
-        let whole = self.table_seq == 0 || seq.is_multiple_of(TABLE_EVERY) || refs.refs.len() <= TABLE_ALWAYS_REFS_MAX;
-        Ok(Entry {
-            seq,
+    /// The table that the entry making `changes` next has to carry somewhere else, being too large for it.
+    pub fn table_to_pack(&self, changes: &[Change]) -> Option<RefTable> {
+        let (table, _) = self.after(&self.numbered(changes.to_vec()));
+        (self.carries_table(&table) && !fits_in_entry(&table)).then_some(table)
+    }
+
+    /// The entry that makes `changes` next; without changes, one that only takes its seq. `packed` is where the table
+    /// lies that [`Head::table_to_pack`] gave.
+    pub fn next(&self, changes: Vec<Change>, packed: Option<(ChunkId, Location)>, stamp: Stamp) -> Entry {
+        let changes = self.numbered(changes);
+        let (table, since) = self.after(&changes);
+        let table = match packed {
+            Some((id, location)) => TableRef::Packed { id, location },
+            None if self.carries_table(&table) => TableRef::Here(table),
+            None => TableRef::At { seq: self.table_seq, since },
+        };
+        Entry {
+            seq: self.state.seq + 1,
             nonce: stamp.nonce,
             fence: self.state.fence,
             actor: stamp.author.actor,
             host: stamp.author.host,
             time: stamp.time.max(self.state.time),
             changes,
-            table: if whole { TableRef::Here(refs) } else { TableRef::At { seq: self.table_seq, since } },
+            table,
             features: self.features.clone(),
             extra: serde_json::Map::new(),
-        })
+        }
+    }
+
+    /// What the next entry makes was created by it.
+    fn numbered(&self, mut changes: Vec<Change>) -> Vec<Change> {
+        for change in changes.iter_mut().filter(|change| change.operation == Operation::Create) {
+            change.created_seq = self.state.seq + 1;
+        }
+        changes
+    }
+
+    /// Must the next entry carry the whole table, which will be this?
+    fn carries_table(&self, table: &RefTable) -> bool {
+        let seq = self.state.seq + 1;
+        self.table_seq == 0 || seq.is_multiple_of(TABLE_EVERY) || table.refs.len() <= TABLE_ALWAYS_REFS_MAX
+    }
+
+    /// The table after the next entry made `changes`, and every ref changed since the last whole one.
+    fn after(&self, changes: &[Change]) -> (RefTable, BTreeMap<RefName, Option<RefState>>) {
+        let (mut table, mut since) = (self.state.refs.clone(), self.since.clone());
+        apply(changes, self.state.seq + 1, &mut table, &mut since);
+        (table, since)
     }
 }
 
 impl LogHead for Head {
     type Entry = Entry;
+    type Table = RefTable;
 
     fn decode(bytes: &[u8]) -> Result<Entry, FormatError> {
         decode_entry(bytes)
@@ -162,23 +185,31 @@ impl LogHead for Head {
         entry.seq
     }
 
-    fn table_of(entry: &Entry) -> Option<u64> {
+    fn table_seq(entry: &Entry) -> u64 {
         match &entry.table {
-            TableRef::At { seq, .. } => Some(*seq),
-            TableRef::Here(_) | TableRef::Packed { .. } => None,
+            TableRef::At { seq, .. } => *seq,
+            TableRef::Here(_) | TableRef::Packed { .. } => entry.seq,
         }
     }
 
-    fn at(entry: &Entry, table: Option<&Entry>) -> Result<Head, RepoError> {
-        let (refs, table_seq, since) = match (&entry.table, table.map(|table| &table.table)) {
-            (TableRef::Here(table), _) => (table.clone(), entry.seq, BTreeMap::new()),
-            (TableRef::At { seq, since }, Some(TableRef::Here(table))) => (overlaid(table, since), *seq, since.clone()),
-            (TableRef::At { seq, .. }, Some(TableRef::Packed { .. })) => return Err(packed_table(*seq)),
-            (TableRef::At { seq, .. }, _) => return Err(damaged(*seq, "it should carry the whole table")),
-            (TableRef::Packed { .. }, _) => return Err(packed_table(entry.seq)),
+    async fn table(entry: &Entry, objects: Option<&Objects>) -> Result<Option<RefTable>, RepoError> {
+        match (&entry.table, objects) {
+            (TableRef::Here(table), _) => Ok(Some(table.clone())),
+            (TableRef::At { .. }, _) => Ok(None),
+            (TableRef::Packed { id, location }, Some(objects)) => read_table(objects, id, location).await.map(Some),
+            (TableRef::Packed { .. }, None) => Err(damaged(entry.seq, "its table lies in a pack, and there are none")),
+        }
+    }
+
+    fn at(entry: &Entry, table: RefTable) -> Head {
+        let since = match &entry.table {
+            TableRef::At { since, .. } => since.clone(),
+            TableRef::Here(_) | TableRef::Packed { .. } => BTreeMap::new(),
         };
+        let refs = overlaid(table, &since);
         let state = LogState { seq: entry.seq, fence: entry.fence, refs, time: entry.time };
-        Ok(Head { state: Arc::new(state), features: entry.features.clone(), table_seq, since })
+        let table_seq = Head::table_seq(entry);
+        Head { state: Arc::new(state), features: entry.features.clone(), table_seq, since }
     }
 
     fn then(&self, entry: &Entry) -> Result<Head, RepoError> {
@@ -188,21 +219,18 @@ impl LogHead for Head {
         let mut refs = self.state.refs.clone();
         let mut since = self.since.clone();
         apply(&entry.changes, entry.seq, &mut refs, &mut since);
-        let table_seq = match &entry.table {
+        match &entry.table {
             TableRef::Here(table) => {
                 if *table != refs {
                     tracing::error!(seq = entry.seq, "a log's whole table differs from what its entries add up to");
                     refs = table.clone();
                 }
                 since.clear();
-                entry.seq
             }
-            TableRef::At { seq, since: theirs } => {
-                since = theirs.clone();
-                *seq
-            }
-            TableRef::Packed { .. } => return Err(packed_table(entry.seq)),
-        };
+            TableRef::Packed { .. } => since.clear(),
+            TableRef::At { since: theirs, .. } => since = theirs.clone(),
+        }
+        let table_seq = Head::table_seq(entry);
         // A fence never goes back; an entry of a writer that did not look would otherwise hide one.
         let fence = Fence {
             epoch: self.state.fence.epoch.max(entry.fence.epoch),
@@ -237,8 +265,8 @@ fn apply(changes: &[Change], seq: u64, table: &mut RefTable, since: &mut BTreeMa
     }
 }
 
-fn overlaid(table: &RefTable, since: &BTreeMap<RefName, Option<RefState>>) -> RefTable {
-    let mut refs = table.refs.clone();
+fn overlaid(table: RefTable, since: &BTreeMap<RefName, Option<RefState>>) -> RefTable {
+    let mut refs = table.refs;
     for (name, now) in since {
         match now {
             Some(now) => refs.insert(name.clone(), *now),
@@ -250,12 +278,4 @@ fn overlaid(table: &RefTable, since: &BTreeMap<RefName, Option<RefState>>) -> Re
 
 fn damaged(seq: u64, reason: &str) -> RepoError {
     RepoError::Damaged { what: format!("entry {seq} of the log"), reason: reason.to_owned() }
-}
-
-fn packed_table(seq: u64) -> RepoError {
-    RepoError::Unsupported {
-        what: format!("the ref table of log entry {seq}"),
-        purpose: "reading",
-        features: vec!["packed ref tables".to_owned()],
-    }
 }

@@ -29,7 +29,8 @@ impl Domain {
         for attempt in self.attempts_of(workspace)?.iter().filter(|attempt| attempt.outcome == Outcome::Unknown) {
             self.check_held_here(attempt)?;
             let before = self.0.follower.state_at(attempt.seq - 1).await?;
-            let noop = before.next(Vec::new(), self.0.writer.stamp(&before)?)?;
+            let table = self.send_table(&before, &[]).await?;
+            let noop = before.next(Vec::new(), table, self.0.writer.stamp(&before)?);
             self.0.writer.attempts().give_up(attempt, self.0.writer.encode(&noop)?).await?;
         }
         self.attempts_of(workspace)?.iter().map(settled).collect()

@@ -65,10 +65,10 @@ impl<H: LogHead> Writer<H> {
         &self,
         on: &H,
         workspaces: &[String],
-        build: impl FnOnce(Stamp) -> Result<H::Entry, RepoError>,
+        build: impl FnOnce(Stamp) -> H::Entry,
     ) -> Result<Put<H>, RepoError> {
         check_writable(self.follower.title(), on.features())?;
-        let entry = build(self.stamp(on)?)?;
+        let entry = build(self.stamp(on)?);
         let seq = H::entry_seq(&entry);
         let body = self.encode(&entry)?;
         self.make_durable(on.seq()).await?;

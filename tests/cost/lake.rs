@@ -114,7 +114,7 @@ impl Lake {
                 let author = Author { actor: "generator".to_owned(), host: "desk".to_owned() };
                 let time = Time(head.state.time.0 + 1);
                 let stamp = Stamp { nonce: Nonce(self.domain.sys().random.name()), author, time };
-                let entry = head.next(vec![change], stamp).unwrap();
+                let entry = head.next(vec![change], None, stamp);
                 files.create(entry.seq, encode_entry(&entry).unwrap().into()).await.unwrap();
                 head = head.then(&entry).unwrap();
             }

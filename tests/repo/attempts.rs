@@ -8,9 +8,10 @@ use meshfs::model::log::RefName;
 use meshfs::repo::db::{NewAttempt, RepoDb};
 use meshfs::repo::domain::{Proposal, Proposed};
 use meshfs::repo::error::RepoError;
+use meshfs::repo::log::LogFiles;
 use meshfs::repo::mesh::{Mesh, NewDomain};
 use meshfs::repo::refs::creation;
-use meshfs::storage::fault::Fault;
+use meshfs::storage::fault::{Fault, FaultStore};
 use meshfs::sys::Sys;
 use meshfs::sys::mark::ProcessMark;
 use meshfs::telemetry::counters::Verb;
@@ -303,4 +304,36 @@ async fn a_caller_that_gives_up_leaves_nothing_open() {
     let next = sales.create_branch("next", &head).await.unwrap();
     assert_eq!(next.created_seq as usize, entries(&world, &sales).await.len());
     assert_eq!(a.attempts(), []);
+}
+
+/// On a store that names a file before it syncs it, what was read back counts only when it is sure to stay: my own entry
+/// whose reply was lost, another's that took my seq, and the entry that mine follows.
+#[tokio::test]
+async fn what_was_read_back_is_made_durable_before_it_counts() {
+    let (world, a) = World::on_disk().with_sales().await;
+    let theirs = a.sales().await;
+    let head = head_of(&theirs, "main").await.1;
+    let folder = tempfile::tempdir().unwrap();
+    let (sys, _) = Sys::simulated(START_NANOS, 3);
+    let faults = FaultStore::new(world.base.clone(), sys.clone());
+    let store = Watched::new(Arc::new(faults.clone()));
+    let mesh = Mesh::open(options(store.clone(), folder.path(), sys)).await.unwrap();
+    let ours = mesh.domain(SALES).await.unwrap();
+    let key = |seq| LogFiles::new(world.base.clone(), ours.place().log_prefix()).key(seq);
+
+    faults.plan(Verb::Create, "/log/", Fault::LostReply, 1);
+    ours.create_branch("two", &head).await.unwrap();
+    assert_eq!(store.settled(), [key(1), key(2)], "the entry before, and my own");
+    ours.create_branch("three", &head).await.unwrap();
+    assert_eq!(store.settled(), [] as [String; 0], "entry 2 is known to stay");
+    theirs.poll().await.unwrap();
+    theirs.create_branch("four", &head).await.unwrap();
+    ours.create_branch("five", &head).await.unwrap();
+    assert_eq!(store.settled(), [key(4)], "the entry that took my seq, and that mine follows then");
+    theirs.poll().await.unwrap();
+    theirs.create_branch("six", &head).await.unwrap();
+    ours.poll().await.unwrap();
+    assert_eq!(store.settled(), [] as [String; 0], "reading alone costs no sync");
+    ours.create_branch("seven", &head).await.unwrap();
+    assert_eq!(store.settled(), [key(6)]);
 }

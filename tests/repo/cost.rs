@@ -29,7 +29,7 @@ async fn long_log(world: &World, sales: &Domain, branches: u64) {
         };
         let author = Author { actor: "ann".to_owned(), host: "desk".to_owned() };
         let stamp = Stamp { nonce: Nonce(sales.sys().random.name()), author, time: Time(START_NANOS) };
-        let entry = head.next(vec![change], stamp).unwrap();
+        let entry = head.next(vec![change], None, stamp);
         let body = encode_entry(&entry).unwrap();
         match world.base.local_path(&files.key(seq)) {
             Some(path) => std::fs::write(path, body).unwrap(),

@@ -1,4 +1,4 @@
-//! A store that lets a test look at, or act before, each create.
+//! A store that lets a test look at, or act before, each create, and tells what was made durable.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -16,11 +16,17 @@ type Hook = Box<dyn FnMut(&str, &Bytes) -> BoxFuture<'static, ()> + Send>;
 pub struct Watched {
     inner: Arc<dyn Store>,
     hook: Mutex<Option<Hook>>,
+    settled: Mutex<Vec<String>>,
 }
 
 impl Watched {
     pub fn new(inner: Arc<dyn Store>) -> Arc<Watched> {
-        Arc::new(Watched { inner, hook: Mutex::new(None) })
+        Arc::new(Watched { inner, hook: Mutex::new(None), settled: Mutex::default() })
+    }
+
+    /// Keys that were made sure to survive power loss, since this was last asked.
+    pub fn settled(&self) -> Vec<String> {
+        std::mem::take(&mut self.settled.lock())
     }
 
     pub fn before_create(&self, hook: impl FnMut(&str, &Bytes) -> BoxFuture<'static, ()> + Send + 'static) {
@@ -82,6 +88,7 @@ impl Store for Watched {
         self.inner.local_path(key)
     }
     fn settle(&self, key: &str) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.settled.lock().push(key.to_owned());
         self.inner.settle(key)
     }
     fn expiry(&self) -> BoxFuture<'_, Expiry> {

@@ -74,13 +74,18 @@ impl World {
         F: Future<Output = Result<Mesh, RepoError>>,
     {
         let (sys, clock) = Sys::simulated(START_NANOS, seed);
-        let folder = tempfile::tempdir().unwrap();
+        let folder = scratch();
         let faults = FaultStore::new(self.base.clone(), sys.clone());
         let counters = Arc::new(Counters::default());
         let store: Arc<dyn Store> = Arc::new(CountingStore::new(Arc::new(faults.clone()), counters.clone()));
         let mesh = open(options(store, folder.path(), sys)).await?;
         Ok(Machine { mesh, faults, counters, clock, folder })
     }
+}
+
+/// A folder for state, in memory where there is such a place: what syncing costs is not what these tests look at.
+fn scratch() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 pub fn options(store: Arc<dyn Store>, folder: &Path, sys: Sys) -> MeshOptions {

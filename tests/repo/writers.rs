@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::future::join_all;
-use meshfs::model::log::{Operation, RefIdentity, RefName};
+use meshfs::model::log::{Operation, RefIdentity, RefName, TableRef};
 use meshfs::repo::domain::{Domain, Proposal, Proposed};
 use meshfs::repo::error::RepoError;
 use meshfs::repo::mesh::Mesh;
@@ -329,27 +329,52 @@ async fn refs_that_may_not_be_are_refused() {
     assert_eq!(entries(&world, &sales).await.len(), 3);
 }
 
-/// The table must stand in an entry: a ref too many is refused, and the log goes on.
+/// A table that outgrows its entry goes into a pack, and is read from there whatever entry a reader begins at.
 #[tokio::test]
-async fn a_table_that_outgrows_its_entry_is_refused_before_it_is_sent() {
+async fn a_table_that_outgrows_its_entry_lies_in_a_pack() {
     let (world, a) = World::in_memory().with_sales().await;
-    let sales = a.sales().await;
+    let b = world.machine(8).await;
+    let (sales, follower) = (a.sales().await, b.sales().await);
     let (main, head) = head_of(&sales, "main").await;
-    let name = |number: usize| format!("{number:0>120}-x");
-    let mut made = 0;
-    let refusal = loop {
-        match sales.create_branch(&name(made), &head).await {
-            Ok(_) => made += 1,
-            Err(error) => break error,
+    let mut packed = 0;
+    for number in 0..230 {
+        sales.create_branch(&format!("{number:0>100}-x"), &head).await.unwrap();
+        if number % 10 == 0 {
+            follower.poll().await.unwrap();
         }
-        assert!(made < 1000, "no limit");
-    };
-    assert!(matches!(&refusal, RepoError::Refused(text) if text.contains("branches and tags")), "{refusal}");
-    assert!(made > 32, "{made} branches are too few to be refused");
-    for round in 0..70 {
-        commit(&sales, &main, &format!("{round}")).await.unwrap();
+        if number % 23 == 0 {
+            let opened = world.machine(1000 + number).await.sales().await;
+            assert_eq!(opened.state().refs, sales.state().refs);
+        }
     }
-    let other = world.machine(9).await.sales().await;
-    assert_eq!(other.state().refs, sales.state().refs);
-    assert_eq!(other.state().refs.refs.len(), made + 1);
+    commit(&follower, &main, "from a follower").await.unwrap();
+    sales.poll().await.unwrap();
+    assert_eq!(sales.state(), follower.state());
+    for entry in entries(&world, &sales).await {
+        match entry.table {
+            TableRef::Packed { .. } => packed += 1,
+            TableRef::Here(table) => assert!(entry.seq.is_multiple_of(64) || table.refs.len() <= 16),
+            TableRef::At { .. } => assert!(!entry.seq.is_multiple_of(64)),
+        }
+    }
+    assert_eq!(packed, 2, "entries 128 and 192");
+}
+
+/// A put that is moved from 127 to 128 by another's entry must make the table first.
+#[tokio::test]
+async fn a_put_moved_onto_a_table_entry_carries_the_table() {
+    let (world, a) = World::in_memory().with_sales().await;
+    let b = world.machine(8).await;
+    let (sales, theirs) = (a.sales().await, b.sales().await);
+    let head = head_of(&sales, "main").await.1;
+    for number in 2..127 {
+        sales.create_branch(&format!("{number:0>100}-x"), &head).await.unwrap();
+    }
+    theirs.poll().await.unwrap();
+    assert_eq!(theirs.create_branch("theirs", &head).await.unwrap().created_seq, 127);
+    assert_eq!(sales.create_branch("ours", &head).await.unwrap().created_seq, 128);
+    let log = entries(&world, &sales).await;
+    assert!(matches!(log[126].table, TableRef::At { seq: 64, .. }));
+    assert!(matches!(log[127].table, TableRef::Packed { .. }));
+    assert_eq!(world.machine(9).await.sales().await.state(), sales.state());
 }
