@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+pub mod conflict;
 pub mod dirent;
 pub mod entry;
 pub mod error;

@@ -72,7 +72,8 @@ CREATE TABLE conflict (
     kind TEXT NOT NULL,
     base BLOB, ours BLOB, theirs BLOB,
     head TEXT NOT NULL,             -- the commit that theirs is of
-    resolved TEXT                   -- 'ours' or 'theirs'
+    resolved TEXT,                  -- 'ours' or 'theirs'
+    change INTEGER NOT NULL         -- number of the last operation before it was met
 ) WITHOUT ROWID;
 ";
 

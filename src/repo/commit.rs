@@ -16,9 +16,11 @@ use crate::format::error::FormatError;
 use crate::format::record::{commit_id, encode_commit};
 use crate::model::commit::Commit;
 use crate::model::edit::DirEdit;
+use crate::model::entry::Entry;
 use crate::model::id::{CommitId, Nonce, PackName};
 use crate::model::log::{Operation, RefIdentity};
 use crate::model::merge::{Conflict, MergeOptions, merge};
+use crate::model::path::TreePath;
 use crate::model::tree::{LinkGroup, Root};
 
 /// Heads that may get ahead of one commit before it gives up: with the pauses between them, minutes of a busy branch.
@@ -53,11 +55,21 @@ pub struct CommitRequest {
     pub workspace: Option<String>,
 }
 
+/// A commit that is the head of its branch, or was.
+#[derive(Clone, Debug)]
+pub struct Landed {
+    pub commit: Arc<Commit>,
+    /// Paths at which it has neither what the request had nor what the head had (see `Merged::blended`).
+    pub blended: Vec<(TreePath, Entry)>,
+    /// Paths at which it has what the head had instead of what the request had, by decision.
+    pub overruled: Vec<TreePath>,
+}
+
 /// What became of a commit.
 #[derive(Clone, Debug)]
 pub enum CommitOutcome {
     /// The new head.
-    Landed(Arc<Commit>),
+    Landed(Landed),
     /// The branch's head changed the same; nothing landed.
     Conflict { conflicts: Vec<Conflict>, head: CommitId },
     /// The tree is the head's already; no commit was made. The workspace may go on from `head`.
@@ -69,7 +81,7 @@ pub enum CommitOutcome {
 /// Makes `request` the newest commit of its branch, on whatever head the branch has by then.
 pub async fn land(domain: &Domain, upload: &mut Upload, request: &CommitRequest) -> Result<CommitOutcome, RepoError> {
     let base = domain.snapshot(&request.base).await?;
-    let mut landing = Landing { domain, upload, request, base, ours: None };
+    let mut landing = Landing { domain, upload, request, base, ours: None, settled: Settled::default() };
     let mut state = domain.state();
     let mut stored: Option<Stored> = None;
     for race in 0..RACES_MAX {
@@ -97,7 +109,8 @@ pub async fn land(domain: &Domain, upload: &mut Upload, request: &CommitRequest)
         match domain.propose(&state, landing.proposal(&state, &record).await?).await? {
             Proposed::Landed { .. } => {
                 domain.remember(record.commit.clone(), record.root);
-                return Ok(CommitOutcome::Landed(record.commit));
+                let Settled { blended, overruled } = landing.settled;
+                return Ok(CommitOutcome::Landed(Landed { commit: record.commit, blended, overruled }));
             }
             Proposed::Moved(moved) => {
                 state = moved;
@@ -145,6 +158,15 @@ struct Landing<'a> {
     base: Arc<Snapshot>,
     /// The edited base, made when first needed.
     ours: Option<Root>,
+    /// Of the newest evaluation.
+    settled: Settled,
+}
+
+/// Where a merge has something else than the request asked for.
+#[derive(Default)]
+struct Settled {
+    blended: Vec<(TreePath, Entry)>,
+    overruled: Vec<TreePath>,
 }
 
 impl Landing<'_> {
@@ -161,6 +183,7 @@ impl Landing<'_> {
             }
         };
         let ours = self.ours.insert(ours);
+        self.settled = Settled::default();
         if *head == self.base.commit.id {
             let (ours, base) = (ours.clone(), self.base.clone());
             return self.compare(ours, base).await;
@@ -170,6 +193,7 @@ impl Landing<'_> {
         if !merged.conflicts.is_empty() {
             return Ok(Evaluated::Conflict(merged.conflicts));
         }
+        self.settled = Settled { blended: merged.blended, overruled: merged.overruled };
         let entry = apply(objects, &merged.edit).await?;
         let links = match merged.links {
             Some(groups) => tree::links(groups)?,

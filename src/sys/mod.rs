@@ -6,6 +6,7 @@ pub mod disk;
 pub mod heap;
 pub mod lock;
 pub mod mark;
+pub mod open_files;
 pub mod process;
 pub mod random;
 pub mod sparse;

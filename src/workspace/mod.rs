@@ -19,6 +19,8 @@ pub mod view;
 mod allocate;
 mod attributes;
 mod base;
+mod contents;
+mod edit;
 mod external;
 mod file_state;
 mod listing;

@@ -425,7 +425,7 @@ impl State {
     }
 
     /// Takes a staged thing away, with all below, as if it had never been there. Who has it open keeps it.
-    fn drop_staged(&mut self, dir: u64, name: &[u8], ino: u64) -> Result<()> {
+    pub(super) fn drop_staged(&mut self, dir: u64, name: &[u8], ino: u64) -> Result<()> {
         self.overlay.db.delete_dirent(dir, name)?;
         let Some(node) = self.row(ino)? else { return Ok(()) };
         if node.kind == Kind::Dir {

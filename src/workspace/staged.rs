@@ -32,6 +32,8 @@ pub struct StagedTree {
     base: Arc<Snapshot>,
     links: Arc<LinkIndex>,
     root: u64,
+    /// The newest operation when it was taken.
+    pub(super) change: u64,
     /// For files looked at later than the names: the change that was looked at.
     taken: Mutex<HashMap<u64, u64>>,
 }
@@ -84,6 +86,11 @@ impl StagedTree {
     /// The inode made of what was `path` in the base, if it was touched and is not deleted.
     pub fn node_of_origin(&self, path: &TreePath) -> Result<Option<u64>> {
         Ok(self.reader.lock().node_of_origin(&OriginPath::of_base(path))?)
+    }
+
+    /// Has the inode any name that it has in the base?
+    pub fn has_home_name(&self, ino: u64) -> Result<bool> {
+        Ok(!self.reader.lock().home_names_of(ino)?.is_empty())
     }
 
     /// All paths of an inode, sorted.
@@ -161,6 +168,7 @@ impl Workspace {
             base: state.snapshot.clone(),
             links: state.links.clone(),
             root: state.root,
+            change: state.change,
             taken: Mutex::default(),
         })
     }

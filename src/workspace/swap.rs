@@ -18,6 +18,9 @@ use crate::model::path::TreePath;
 use crate::overlay::node::Node;
 use crate::repo::domain::Snapshot;
 
+/// Asked once nothing can change any more: is the working tree still as the caller takes it to be?
+type May<'a> = &'a (dyn Fn(&State) -> Result<bool> + Sync);
+
 /// What changed at a path when the base did.
 enum Moved {
     /// The name stands for something else.
@@ -30,12 +33,30 @@ impl Workspace {
     /// Puts everything staged on `snapshot`, except what `settle` decides otherwise. The caller has seen that nothing
     /// is in conflict, or decided it.
     pub async fn rebase(&self, snapshot: Arc<Snapshot>, settle: &Settlements) -> Result<()> {
-        self.swap(snapshot, None, settle, true).await
+        self.swap(snapshot, None, settle, true, &|_| Ok(true)).await.map(drop)
+    }
+
+    /// [`Workspace::rebase`], if nothing happened in the working tree since the operation `change`. False: it did.
+    pub(super) async fn rebase_if(&self, snapshot: Arc<Snapshot>, settle: &Settlements, change: u64) -> Result<bool> {
+        self.swap(snapshot, None, settle, true, &|state| Ok(state.change == change)).await
+    }
+
+    /// Moves to `snapshot` if nothing is staged and no file is open for writing. False: something is.
+    pub(super) async fn follow_to(&self, snapshot: Arc<Snapshot>) -> Result<bool> {
+        self.swap(snapshot, None, &Settlements::new(), true, &|state| Ok(!state.is_dirty()?)).await
     }
 
     /// The commit of `tree` landed as `snapshot`, or is part of it: what did not change since is no longer staged.
     /// `settle` decides about paths of which the snapshot does not have what was staged.
-    pub async fn commit_landed(&self, snapshot: Arc<Snapshot>, tree: &StagedTree, settle: &Settlements) -> Result<()> {
+    ///
+    /// False, and nothing done: the snapshot has others' changes too, and something happened in the working tree since
+    /// `tree` was taken, which may be in conflict with them.
+    pub async fn commit_landed(
+        &self,
+        snapshot: Arc<Snapshot>,
+        tree: &StagedTree,
+        settle: &Settlements,
+    ) -> Result<bool> {
         let base = self.base().commit.id;
         if tree.base().commit.id != base {
             return Err(WorkspaceError::Busy("the workspace moved to another base while it was committed".into()));
@@ -43,7 +64,8 @@ impl Workspace {
         let taken = Taken::read(tree)?;
         // On its own base a commit brings nothing that the kernel has not seen.
         let news = snapshot.commit.parents.first() != Some(&base);
-        self.swap(snapshot, Some(&taken), settle, news).await
+        let may = |state: &State| Ok(!news || state.change == tree.change);
+        self.swap(snapshot, Some(&taken), settle, news, &may).await
     }
 
     async fn swap(
@@ -52,7 +74,8 @@ impl Workspace {
         taken: Option<&Taken>,
         settle: &Settlements,
         news: bool,
-    ) -> Result<()> {
+        may: May<'_>,
+    ) -> Result<bool> {
         let before = self.base();
         let links = Arc::new(LinkIndex::load(&self.shared.objects, &snapshot.root).await?);
         let mut moved = Vec::new();
@@ -60,15 +83,17 @@ impl Workspace {
             self.differences(&before, &snapshot, &mut moved).await?;
         }
         loop {
-            match self.try_swap(&snapshot, &links, taken, settle) {
+            match self.try_swap(&snapshot, &links, taken, settle, may) {
                 Err(WorkspaceError::Miss(miss)) => self.fetch(&miss).await?,
-                outcome => break outcome?,
+                Ok(false) => return Ok(false),
+                outcome => break outcome.map(drop)?,
             }
         }
         self.shared.durability.sync()?;
         moved.extend(settle.keys().map(|path| (path.clone(), Moved::Name)));
         moved.extend(settle.keys().map(|path| (path.clone(), Moved::Attributes)));
-        self.tell(&moved).await
+        self.tell(&moved).await?;
+        Ok(true)
     }
 
     fn try_swap(
@@ -77,7 +102,8 @@ impl Workspace {
         links: &Arc<LinkIndex>,
         taken: Option<&Taken>,
         settle: &Settlements,
-    ) -> Result<()> {
+        may: May<'_>,
+    ) -> Result<bool> {
         // Data before view: what is opened from here on is not locked, and then stays staged.
         let mut files: Vec<Arc<FileState>> =
             self.shared.state.lock().open.values().map(|open| open.state.clone()).collect();
@@ -85,6 +111,9 @@ impl Workspace {
         let mut locked: Vec<_> = files.iter().map(|file| (file.ino, file.data.write())).collect();
         let inos: HashSet<u64> = files.iter().map(|file| file.ino).collect();
         let state = &mut *self.shared.state.lock();
+        if !may(state)? {
+            return Ok(false);
+        }
         let mut run = Rebase::new(taken, settle, &inos);
         state.rebase(snapshot, links, &mut run)?;
         for (ino, entry) in run.cleared {
@@ -97,7 +126,7 @@ impl Workspace {
                 *locked[at].1 = Data::Base(entry);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     async fn differences(&self, before: &Snapshot, after: &Snapshot, moved: &mut Vec<(TreePath, Moved)>) -> Result<()> {
@@ -131,6 +160,11 @@ impl Workspace {
             observer.changed(&told);
         }
         Ok(())
+    }
+
+    /// Tells the observer that a name and all below it changed without a call of the kernel's.
+    pub(super) async fn tell_of(&self, path: &TreePath) -> Result<()> {
+        self.tell(&[(path.clone(), Moved::Name)]).await
     }
 
     /// Drops the staged changes at these paths and below: the base shows again.

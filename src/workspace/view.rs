@@ -51,6 +51,8 @@ pub struct Shared {
     pub observer: Mutex<Option<Arc<dyn BaseObserver>>>,
     /// Snapshots taken for commits since this was opened: a file written after one is noted as changed again.
     pub commit_snapshots: AtomicU64,
+    /// Held by the verb under way: a commit, a refresh, a restore.
+    pub verb: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for dyn BaseObserver {
@@ -94,6 +96,7 @@ impl Workspace {
             state: Mutex::new(state),
             observer: Mutex::new(None),
             commit_snapshots: AtomicU64::new(0),
+            verb: tokio::sync::Mutex::new(()),
         };
         Ok(Arc::new(Workspace { shared: Arc::new(shared) }))
     }
@@ -145,8 +148,7 @@ impl Workspace {
 
     /// Anything staged, or any file open for writing?
     pub fn is_dirty(&self) -> Result<bool> {
-        let state = self.shared.state.lock();
-        Ok(state.open.values().any(|open| open.writers > 0) || state.overlay.db.any_change()?)
+        self.shared.state.lock().is_dirty()
     }
 
     /// Finds `name` in the directory `parent`, and counts one reference to it.
@@ -308,6 +310,10 @@ impl Workspace {
 }
 
 impl State {
+    pub fn is_dirty(&self) -> Result<bool> {
+        Ok(self.open.values().any(|open| open.writers > 0) || self.overlay.db.any_change()?)
+    }
+
     /// Counts one lookup of `inode`.
     fn hold(&mut self, inode: &Inode) -> Result<()> {
         let place = match inode {

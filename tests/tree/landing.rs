@@ -94,7 +94,7 @@ pub async fn commit(domain: &Domain, files: &[(&str, Option<&str>)]) -> CommitId
 
 pub fn landed(outcome: CommitOutcome) -> CommitId {
     match outcome {
-        CommitOutcome::Landed(commit) => commit.id,
+        CommitOutcome::Landed(landed) => landed.commit.id,
         other => panic!("{other:?}"),
     }
 }

@@ -49,6 +49,18 @@ impl Change {
         }
     }
 
+    /// The same in a tree that has this one at `top`.
+    #[must_use]
+    pub fn under(self, top: &TreePath) -> Change {
+        let at = |path: TreePath| path.under(top);
+        match self {
+            Change::Added { path, new } => Change::Added { path: at(path), new },
+            Change::Deleted { path, old } => Change::Deleted { path: at(path), old },
+            Change::Modified { path, old, new } => Change::Modified { path: at(path), old, new },
+            Change::Renamed { from, path, old, new } => Change::Renamed { from: at(from), path: at(path), old, new },
+        }
+    }
+
     /// The entry in the new tree; in the old one for a deletion.
     pub fn entry(&self) -> &Entry {
         match self {

@@ -16,12 +16,39 @@ pub(super) struct Sides<'a> {
 pub(super) struct Decisions<'a> {
     options: &'a MergeOptions,
     pub conflicts: Vec<Conflict>,
+    pub decided: Vec<(Conflict, Side)>,
     pub blended: Vec<(TreePath, Entry)>,
+    pub overruled: Vec<TreePath>,
+}
+
+/// How much was decided by some time.
+pub(super) struct Mark {
+    pub conflicts: usize,
+    decided: usize,
+    blended: usize,
+    overruled: usize,
 }
 
 impl Decisions<'_> {
+    pub fn mark(&self) -> Mark {
+        Mark {
+            conflicts: self.conflicts.len(),
+            decided: self.decided.len(),
+            blended: self.blended.len(),
+            overruled: self.overruled.len(),
+        }
+    }
+
+    /// Takes back what was noted since: it was only to find something out.
+    pub fn back_to(&mut self, mark: Mark) {
+        self.conflicts.truncate(mark.conflicts);
+        self.decided.truncate(mark.decided);
+        self.blended.truncate(mark.blended);
+        self.overruled.truncate(mark.overruled);
+    }
+
     pub fn new(options: &MergeOptions) -> Decisions<'_> {
-        Decisions { options, conflicts: Vec::new(), blended: Vec::new() }
+        Decisions { options, conflicts: Vec::new(), decided: Vec::new(), blended: Vec::new(), overruled: Vec::new() }
     }
 
     /// May a decision differ between names of one file?
@@ -31,7 +58,11 @@ impl Decisions<'_> {
 
     /// The side to take on a path where the two disagree; none, and the conflict noted, when nobody decided.
     pub fn disagree(&mut self, path: &TreePath, sides: Sides<'_>) -> Option<Side> {
-        self.decide(path, sides, conflict_kind(sides.base, sides.ours, sides.theirs), same_entries)
+        let side = self.decide(path, sides, conflict_kind(sides.base, sides.ours, sides.theirs), same_entries);
+        if side == Some(Side::Theirs) {
+            self.overruled.push(path.clone());
+        }
+        side
     }
 
     /// The same for paths whose being one file is in question.
@@ -46,24 +77,25 @@ impl Decisions<'_> {
         kind: ConflictKind,
         same: fn(Option<&Entry>, Option<&Entry>) -> bool,
     ) -> Option<Side> {
-        if let Some(resolution) = self.options.resolutions.get(path)
-            && same(resolution.theirs.as_ref(), sides.theirs)
-        {
-            return Some(resolution.side);
-        }
-        let paths = &self.options.strategy_paths;
-        if self.options.strategy.is_some() && (paths.is_empty() || paths.iter().any(|top| path.starts_with(top))) {
-            return self.options.strategy;
-        }
-        let owned = |entry: Option<&Entry>| entry.cloned();
-        self.conflicts.push(Conflict {
+        let conflict = Conflict {
             path: path.clone(),
             kind,
-            base: owned(sides.base),
-            ours: owned(sides.ours),
-            theirs: owned(sides.theirs),
-        });
-        None
+            base: sides.base.cloned(),
+            ours: sides.ours.cloned(),
+            theirs: sides.theirs.cloned(),
+        };
+        let resolution = self.options.resolutions.get(path);
+        let resolved = resolution.filter(|resolution| same(resolution.theirs.as_ref(), sides.theirs));
+        let paths = &self.options.strategy_paths;
+        let covered = paths.is_empty() || paths.iter().any(|top| path.starts_with(top));
+        // What is asked for now goes before what was decided earlier.
+        let asked = self.options.strategy.filter(|_| covered);
+        let side = asked.or(resolved.map(|resolution| resolution.side));
+        match side {
+            Some(side) => self.decided.push((conflict, side)),
+            None => self.conflicts.push(conflict),
+        }
+        side
     }
 
     /// The merged entry of a path that is no directory on either side.
@@ -88,7 +120,11 @@ impl Decisions<'_> {
         let directory = base.filter(|base| base.kind() == Kind::Dir);
         let Some(meta) = merge_meta(directory.map(|base| &base.meta), &ours.meta, &theirs.meta) else {
             let sides = Sides { base, ours: Some(ours), theirs: Some(theirs) };
-            return self.directory_itself(path, sides).unwrap_or(Side::Theirs).of(ours, theirs).meta.clone();
+            let side = self.directory_itself(path, sides);
+            if side == Some(Side::Theirs) {
+                self.blended.push((path.clone(), theirs.clone()));
+            }
+            return side.unwrap_or(Side::Theirs).of(ours, theirs).meta.clone();
         };
         let as_if_equal_inside = Entry { meta: meta.clone(), content: ours.content.clone() };
         let theirs = Entry { meta: theirs.meta.clone(), content: ours.content.clone() };

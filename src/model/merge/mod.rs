@@ -109,8 +109,12 @@ pub struct Merged {
     /// Paths whose merged entry is neither ours nor theirs; of directories only those whose own mode, owner, times or
     /// extended attributes are so.
     pub blended: Vec<(TreePath, Entry)>,
+    /// Paths that theirs has as a whole although ours changed them, because it was decided so.
+    pub overruled: Vec<TreePath>,
     /// In tree order.
     pub conflicts: Vec<Conflict>,
+    /// Disagreements that a resolution or the strategy decided, and for whom.
+    pub decided: Vec<(Conflict, Side)>,
 }
 
 /// Merges what `ours` and `theirs` each changed against `base`.
@@ -130,9 +134,18 @@ pub async fn merge<S: NodeSource>(
             .await?;
     let names = walk.both(&root, our_changes, their_changes).await?;
     let edit = DirEdit { from: Some(t.clone()), meta, names };
-    let mut merged = Merged { edit, links: None, blended: Vec::new(), conflicts: Vec::new() };
+    let mut merged = Merged {
+        edit,
+        links: None,
+        blended: Vec::new(),
+        overruled: Vec::new(),
+        conflicts: Vec::new(),
+        decided: Vec::new(),
+    };
     links::merge(source, [base, ours, theirs], &mut walk.decisions, &mut merged).await?;
     merged.blended = walk.decisions.blended;
+    merged.overruled = walk.decisions.overruled;
+    merged.decided = walk.decisions.decided;
     merged.conflicts = walk.decisions.conflicts;
     merged.conflicts.sort_by(|a, b| a.path.tree_order(&b.path));
     Ok(merged)

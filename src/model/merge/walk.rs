@@ -168,6 +168,12 @@ impl<S: NodeSource> Walk<'_, S> {
         }
         let names = self.left_in(path, keeper, changes).await?;
         let left = !names.is_empty();
+        match keeper {
+            _ if !left => {}
+            // Only what is left of it is there, not all that it was.
+            Side::Ours => self.decisions.blended.push((path.clone(), kept.clone())),
+            Side::Theirs => self.decisions.overruled.push(path.clone()),
+        }
         Ok(left.then(|| Edit::Dir(DirEdit { from: None, meta: kept.meta.clone(), names })))
     }
 
@@ -218,12 +224,12 @@ impl<S: NodeSource> Walk<'_, S> {
         changes: Lockstep,
     ) -> Result<Option<Edit>, S::Error> {
         let (keeper, kept) = if is_dir(ours) { (Side::Ours, ours) } else { (Side::Theirs, theirs) };
-        let before = self.decisions.conflicts.len();
+        let before = self.decisions.mark();
         let left = self.left_in(path, keeper, changes).await?;
         let changed = !left.is_empty()
-            || self.decisions.conflicts.len() > before
+            || self.decisions.mark().conflicts > before.conflicts
             || sides.base.is_none_or(|base| !same_meta(&base.meta, &kept.meta));
-        self.decisions.conflicts.truncate(before);
+        self.decisions.back_to(before);
         let side = match changed {
             true => self.decisions.disagree(path, sides).unwrap_or(Side::Theirs),
             false => keeper.of(Side::Theirs, Side::Ours),
