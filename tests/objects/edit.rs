@@ -147,6 +147,49 @@ async fn appending_to_a_file_of_many_segments_reuses_its_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn segments_that_are_new_or_written_from_end_to_end_are_cut_as_in_the_whole() {
+    let lab = Lab::remote();
+    let mib = MIB as u64;
+    let old_size = 130 * mib;
+    let old = [(63 * mib, random_bytes(1, 3 * MIB)), (129 * mib, random_bytes(2, MIB))];
+    let base = lab.store_file(sparse(old_size, &old), old_size, None).await;
+    let written = [(64 * mib, random_bytes(3, 70_000)), (300 * mib, random_bytes(4, 200_000))];
+    for size in [64 * mib, 64 * mib + 100, 128 * mib, 300 * mib, 320 * mib, 320 * mib + 7] {
+        let mut dirty = vec![64 * mib..128 * mib, 300 * mib..size];
+        if size < old_size {
+            dirty.push(size..old_size);
+        }
+        dirty.iter_mut().for_each(|range| range.end = range.end.min(size));
+        let dirty = joined(dirty);
+        let file = sparse(size, &written.clone());
+        file.set_len(size).unwrap();
+        let over = Base { content: &base, dirty: Some(&dirty) };
+        let content = lab.store_file(file, size, Some(over)).await;
+        let whole = sparse(size, &[old[0].clone(), old[1].clone()]);
+        std::os::unix::fs::FileExt::write_all_at(&whole, &vec![0; 64 * MIB], 64 * mib).unwrap();
+        for (offset, bytes) in &written {
+            std::os::unix::fs::FileExt::write_all_at(&whole, bytes, *offset).unwrap();
+        }
+        whole.set_len(size).unwrap();
+        assert_eq!(content.id, Lab::remote().store_file(whole, size, None).await.id, "{size} bytes");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_grown_by_truncate_is_not_read_for_its_zeros() {
+    let lab = Lab::remote();
+    let base = lab.store_bytes(&random_bytes(1, MIB)).await;
+    let size = 32u64 << 30;
+    let before = lab.counters.read();
+    let over = Base { content: &base, dirty: Some(&[]) };
+    let content = lab.store_file(sparse(size, &[]), size, Some(over)).await;
+    assert!(lab.since(before).sent_bytes < MIB as u64);
+    assert_eq!(lab.machine().next_hole(&content, 0).await.unwrap(), Some(MIB as u64));
+    let whole = sparse(size, &[(0, random_bytes(1, MIB))]);
+    assert_eq!(content.id, lab.store_file(whole, size, None).await.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_rewritten_file_sends_only_what_its_old_version_lacks() {
     let lab = Lab::remote();
     let old = lines(1, 20 * MIB);

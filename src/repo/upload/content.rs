@@ -80,29 +80,8 @@ impl Upload {
         version: NewVersion<'_>,
         base: Option<&FileContent>,
     ) -> Result<FileContent, RepoError> {
-        let mut chunker = Chunker::new(self.options.constants);
         let mut assembly = Assembly::new(self, BaseChunks::new());
-        let mut offset = 0;
-        while offset < version.size {
-            let stretch = version.read(offset..version.size).await?;
-            if let Some(base) = base {
-                assembly.look_around(version.objects, base, offset).await?;
-            }
-            offset += stretch.len();
-            assembly.upload.progress(stretch.len());
-            let last = offset == version.size;
-            let cut = move || {
-                push(&mut chunker, &stretch);
-                if last {
-                    chunker.finish();
-                }
-                let pieces = pieces(&mut chunker);
-                (chunker, pieces)
-            };
-            let (rest, pieces) = task::blocking(cut).await;
-            chunker = rest;
-            assembly.push_pieces(pieces).await?;
-        }
+        assembly.cut(&version, 0..version.size, base).await?;
         assembly.finish().await
     }
 
@@ -125,14 +104,17 @@ impl Upload {
                 _ if old_end != segment.end || !written.is_empty() => {
                     assembly.recut(&version, base, start..old_end, &segment, written).await?;
                 }
-                Some((_, page)) => assembly.push(Queued::Page(*page)).await?,
+                Some((_, page)) => {
+                    assembly.push(Queued::Page(*page)).await?;
+                    assembly.upload.progress(segment.end - start);
+                }
                 None => {
                     for placed in version.objects.items(base, segment.clone()).await? {
                         assembly.push(Queued::Item(placed.item)).await?;
                     }
+                    assembly.upload.progress(segment.end - start);
                 }
             }
-            assembly.upload.progress(segment.end - start);
         }
         assembly.finish().await
     }
@@ -258,6 +240,38 @@ impl Assembly<'_> {
         }
     }
 
+    /// Cuts a file, or one of its segments, from end to end.
+    async fn cut(
+        &mut self,
+        version: &NewVersion<'_>,
+        range: Range<u64>,
+        base: Option<&FileContent>,
+    ) -> Result<(), RepoError> {
+        let mut chunker = Chunker::new(self.upload.options.constants);
+        let mut offset = range.start;
+        while offset < range.end {
+            let stretch = version.read(offset..range.end).await?;
+            if let Some(base) = base {
+                self.look_around(version.objects, base, offset).await?;
+            }
+            offset += stretch.len();
+            self.upload.progress(stretch.len());
+            let last = offset == range.end;
+            let cut = move || {
+                push(&mut chunker, &stretch);
+                if last {
+                    chunker.finish();
+                }
+                let pieces = pieces(&mut chunker);
+                (chunker, pieces)
+            };
+            let (rest, pieces) = task::blocking(cut).await;
+            chunker = rest;
+            self.push_pieces(pieces).await?;
+        }
+        Ok(())
+    }
+
     /// Makes the base's chunks around an offset known, so that what moved a little is not sent again.
     async fn look_around(&mut self, objects: &Objects, base: &FileContent, offset: u64) -> Result<(), RepoError> {
         let segment = offset / SEGMENT_BYTES;
@@ -297,6 +311,12 @@ impl Assembly<'_> {
             Item::Hole { .. } => None,
         });
         self.base = Arc::new(chunks.collect());
+        // A segment of more than one chunk is cut as if it were a file: nothing before it counts.
+        let new = items.is_empty() || written.iter().any(|range| range.start <= start && range.end >= segment.end);
+        if new && segment.end - start > u64::from(self.upload.options.constants.chunk_max) {
+            return self.cut(version, segment.clone(), None).await;
+        }
+        self.upload.progress(segment.end - start);
         let clip = |range: &Range<u64>| range.start.max(start) - start..range.end.min(segment.end) - start;
         let dirty: Vec<Range<u64>> = written.iter().map(clip).collect();
         let mut recutter = Recutter::new(self.upload.options.constants, &items, segment.end - start, &dirty);
