@@ -35,8 +35,27 @@ impl OriginPath {
         OriginPath(bytes)
     }
 
+    /// The directory that holds it; none for the base's root.
+    pub fn parent(&self) -> Option<OriginPath> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let end = self.0.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        Some(OriginPath(self.0[..end].to_vec()))
+    }
+
+    /// What is at `rest` below it: nothing, or a separator and names.
+    #[must_use]
+    pub fn below(&self, rest: &[u8]) -> OriginPath {
+        OriginPath([&self.0, rest].concat())
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> OriginPath {
+        OriginPath(bytes)
     }
 
     /// The path in the base; none for what came from elsewhere.

@@ -32,4 +32,17 @@ impl Db {
         self.run("DELETE FROM number WHERE ino = ?1", [ino as i64])?;
         Ok(())
     }
+
+    /// What paths stand for in the hashes of numbers, where that is not the path itself.
+    pub fn seeds(&self) -> Result<Vec<(OriginPath, OriginPath)>, OverlayError> {
+        self.all("SELECT path, seed FROM seed", [], |row| {
+            Ok((OriginPath::from_bytes(row.get(0)?), OriginPath::from_bytes(row.get(1)?)))
+        })
+    }
+
+    pub fn put_seed(&self, path: &OriginPath, seed: &OriginPath) -> Result<(), OverlayError> {
+        let sql = "INSERT OR REPLACE INTO seed (path, seed) VALUES (?1, ?2)";
+        self.run(sql, (path.as_bytes(), seed.as_bytes()))?;
+        Ok(())
+    }
 }

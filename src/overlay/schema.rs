@@ -66,6 +66,9 @@ CREATE TABLE xattr (
 CREATE TABLE number (path BLOB PRIMARY KEY, content BLOB NOT NULL, ino INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX number_ino ON number (ino);
 
+-- Directories that a commit moved: their numbers, and all below, go on being hashed from where they were.
+CREATE TABLE seed (path BLOB PRIMARY KEY, seed BLOB NOT NULL) WITHOUT ROWID;
+
 -- Conflicts met by a commit or refresh, each side as an entry.
 CREATE TABLE conflict (
     path BLOB PRIMARY KEY,

@@ -128,12 +128,8 @@ impl LiveTable {
         dropped
     }
 
-    /// Every held inode that is the base's.
-    pub fn untouched(&self) -> Vec<u64> {
-        self.0.iter().filter(|(_, live)| matches!(live.place, Place::Base { .. })).map(|(&ino, _)| ino).collect()
-    }
-
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.0.len()
     }
 }

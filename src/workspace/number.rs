@@ -1,5 +1,8 @@
 //! Inode numbers of what nothing here has touched: a hash of branch, path and content.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use crate::model::entry::{ContentKey, Entry};
 use crate::model::id::Uid;
 use crate::model::log::RefIdentity;
@@ -34,6 +37,36 @@ impl Numbering {
         hasher.update(&attempt.to_le_bytes());
         hasher.update(path.as_bytes());
         valid(first_word(hasher.finalize().as_bytes()))
+    }
+}
+
+/// What paths stand for in hashes: directories that a commit moved keep the numbers of all below them, and what is made
+/// where they were gets others.
+#[derive(Clone, Debug, Default)]
+pub struct Seeds(Arc<BTreeMap<OriginPath, OriginPath>>);
+
+impl Seeds {
+    pub fn new(seeds: Vec<(OriginPath, OriginPath)>) -> Seeds {
+        Seeds(Arc::new(seeds.into_iter().collect()))
+    }
+
+    pub fn put(&mut self, path: OriginPath, seed: OriginPath) {
+        Arc::make_mut(&mut self.0).insert(path, seed);
+    }
+
+    /// The seed of the nearest directory above that has one, and the path below it.
+    pub fn seed(&self, path: &OriginPath) -> OriginPath {
+        if self.0.is_empty() {
+            return path.clone();
+        }
+        let mut above = Some(path.clone());
+        while let Some(at) = above {
+            if let Some(seed) = self.0.get(&at) {
+                return seed.below(&path.as_bytes()[at.as_bytes().len()..]);
+            }
+            above = at.parent();
+        }
+        path.clone()
     }
 }
 
@@ -74,4 +107,26 @@ pub fn content_mark(entry: &Entry) -> ContentMark {
     let mut mark = ContentMark::default();
     mark.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
     mark
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::path::TreePath;
+
+    fn path(text: &str) -> OriginPath {
+        OriginPath::of_base(&TreePath::parse(text.as_bytes()).unwrap())
+    }
+
+    #[test]
+    fn the_nearest_seed_above_counts() {
+        let mut seeds = Seeds::default();
+        assert_eq!(seeds.seed(&path("a/b")), path("a/b"));
+        seeds.put(path("x"), path("a"));
+        seeds.put(path("x/y"), path("z"));
+        assert_eq!(seeds.seed(&path("x")), path("a"));
+        assert_eq!(seeds.seed(&path("x/b/c")), path("a/b/c"));
+        assert_eq!(seeds.seed(&path("x/y/c")), path("z/c"));
+        assert_eq!(seeds.seed(&path("xy")), path("xy"));
+    }
 }

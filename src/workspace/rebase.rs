@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::base::{self, LinkIndex};
 use super::error::WorkspaceError;
 use super::live::Place;
-use super::number;
+use super::number::{self, Seeds};
 use super::staged::StagedTree;
 use super::state::{After, Result, State};
 use crate::model::entry::{Entry, Kind, Owner};
@@ -35,7 +35,7 @@ pub type Settlements = BTreeMap<TreePath, Settle>;
 
 /// What a commit took, read from its [`StagedTree`].
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub struct Taken {
     nodes: HashMap<u64, Node>,
     names: HashMap<u64, BTreeMap<Vec<u8>, Dirent>>,
     xattrs: HashMap<u64, Vec<(Vec<u8>, StagedValue)>>,
@@ -97,14 +97,10 @@ impl Taken {
             }
         }
     }
-
-    fn moves_directories(&self) -> bool {
-        self.moved.iter().any(|(was, now)| was != now)
-    }
 }
 
 /// One run over all rows.
-pub(super) struct Rebase<'a> {
+pub struct Rebase<'a> {
     pub taken: Option<&'a Taken>,
     pub settle: &'a Settlements,
     /// Open files whose data is locked by the caller, so that they may change what they are.
@@ -140,15 +136,14 @@ struct Spot<'a> {
 impl State {
     /// Puts everything staged on `snapshot`. With a miss nothing is done.
     pub fn rebase(&mut self, snapshot: &Arc<Snapshot>, links: &Arc<LinkIndex>, run: &mut Rebase<'_>) -> Result<()> {
-        let before = (self.snapshot.clone(), self.links.clone());
-        let numbers = self.numbers_to_keep(run)?;
+        let before = (self.snapshot.clone(), self.links.clone(), self.seeds.clone());
         self.snapshot = snapshot.clone();
         self.links = links.clone();
         let outcome = self.change(|state| {
-            for (path, mark, ino) in &numbers {
-                let path = state.canonical_path(path);
-                state.keep_number(&path, mark, *ino)?;
+            if let Some(taken) = run.taken {
+                state.move_seeds(taken)?;
             }
+            state.keep_link_numbers(run.taken, &before.1, &before.2)?;
             state.rebase_root(run)?;
             for ino in std::mem::take(&mut run.linked) {
                 state.attach_links(ino)?;
@@ -157,7 +152,7 @@ impl State {
             Ok(state.overlay.db.set_meta(super::view::BASE_KEY, base.as_bytes())?)
         });
         if outcome.is_err() {
-            (self.snapshot, self.links) = before;
+            (self.snapshot, self.links, self.seeds) = before;
             run.cleared.clear();
         }
         outcome
@@ -398,9 +393,12 @@ impl State {
             return Ok(same && !self.differs(adopted)? && !self.overlay.db.any_dirent(node.ino)?);
         }
         let in_use = self.open.get(&node.ino).is_some_and(|open| open.writers > 0 || !run.locked.contains(&node.ino));
-        let all_names_home = node.nlink == 1 || committed;
+        let path = adopted.origin.as_ref().and_then(|origin| origin.path.base_path());
+        let names = path.and_then(|path| self.links.group(&path)).map_or(1, |group| group.0.len());
+        let all_names =
+            node.nlink as usize == names && (committed || self.overlay.db.home_names_of(node.ino)?.len() == names);
         let same = !node.staged && !self.differs(adopted)?;
-        Ok(all_names_home && ((committed && !(node.staged && in_use)) || same))
+        Ok(all_names && ((committed && !(node.staged && in_use)) || same))
     }
 
     /// Takes the row away under one of its names; with its last name it is gone, and its number kept.
@@ -517,41 +515,49 @@ impl State {
         Ok(())
     }
 
-    /// The numbers of held, untouched inodes below directories that the commit moved: their paths change.
-    fn numbers_to_keep(&mut self, run: &Rebase<'_>) -> Result<Vec<(OriginPath, number::ContentMark, u64)>> {
-        let mut kept = Vec::new();
-        let Some(taken) = run.taken.filter(|taken| taken.moves_directories()) else { return Ok(kept) };
-        for ino in self.live.untouched() {
-            if self.row(ino)?.is_some() {
+    /// What a commit moved keeps its numbers, and what comes to be where it was gets others.
+    fn move_seeds(&mut self, taken: &Taken) -> Result<()> {
+        let before = self.seeds.clone();
+        for (was, now) in taken.moved.iter().filter(|(was, now)| was != now) {
+            let Some((parent, name)) = was.split_last() else { continue };
+            if taken.map(&parent).join(name) == *now {
+                // Moved with the directory that holds it.
                 continue;
             }
-            let Some(Place::Base { mark, .. }) = self.live.place(ino).cloned() else { continue };
-            let path = self.held_path(ino)?.and_then(|path| path.base_path());
-            if let Some(path) = path
-                && taken.map(&path) != path
-            {
-                kept.push((OriginPath::of_base(&taken.map(&path)), mark, ino));
+            let seed = before.seed(&OriginPath::of_base(was));
+            self.put_seed(&OriginPath::of_base(now), seed)?;
+            if !taken.moved.values().any(|now| now == was) {
+                let fresh = OriginPath::foreign(self.sys.random.number());
+                self.put_seed(&OriginPath::of_base(was), fresh)?;
             }
         }
-        Ok(kept)
+        Ok(())
     }
 
-    /// Where a held, untouched inode is in the base; no node is needed for that.
-    fn held_path(&mut self, ino: u64) -> Result<Option<OriginPath>> {
-        let mut names = Vec::new();
-        let mut at = ino;
-        loop {
-            if let Some(row) = self.row(at)? {
-                let top = row.origin.as_ref().map(|origin| origin.path.clone());
-                return Ok(top.map(|top| names.iter().rev().fold(top, |path, name: &Box<[u8]>| path.child(name))));
+    /// Several names of one file have their number from the first, which may be another one now.
+    fn keep_link_numbers(&mut self, taken: Option<&Taken>, links: &LinkIndex, seeds: &Seeds) -> Result<()> {
+        for group in links.groups() {
+            let Some(was) = group.0.first() else { continue };
+            let mapped = taken.map_or_else(|| was.clone(), |taken| taken.map(was));
+            let now = self.canonical_path(&OriginPath::of_base(&mapped));
+            if now == OriginPath::of_base(&mapped) {
+                continue;
             }
-            match self.live.place(at) {
-                Some(Place::Base { parent, name, .. }) => {
-                    names.push(name.clone());
-                    at = *parent;
-                }
-                _ => return Ok(None),
+            let was = OriginPath::of_base(was);
+            let Some(entry) = base::find_path(&self.objects, &self.snapshot.root.entry, &mapped)? else { continue };
+            let mark = number::content_mark(&entry);
+            let kept = self.overlay.db.number(&was, &mark)?;
+            let ino = kept.unwrap_or_else(|| self.numbering.number(&seeds.seed(&was), &mark, 0));
+            if self.row(ino)?.is_none() {
+                self.keep_number(&now, &mark, ino)?;
             }
         }
+        Ok(())
+    }
+
+    fn put_seed(&mut self, path: &OriginPath, seed: OriginPath) -> Result<()> {
+        self.overlay.db.put_seed(path, &seed)?;
+        self.seeds.put(path.clone(), seed);
+        Ok(())
     }
 }

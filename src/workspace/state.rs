@@ -7,7 +7,7 @@ use super::base::{self, LinkIndex};
 use super::error::WorkspaceError;
 use super::file_state::OpenState;
 use super::live::{LiveTable, Place};
-use super::number::{self, ContentMark, Numbering};
+use super::number::{self, ContentMark, Numbering, Seeds};
 use crate::model::entry::{Content, Entry, Kind};
 use crate::model::path::TreePath;
 use crate::model::time::Time;
@@ -32,6 +32,7 @@ pub struct State {
     pub links: Arc<LinkIndex>,
     pub objects: Objects,
     pub numbering: Numbering,
+    pub seeds: Seeds,
     pub sys: Sys,
     pub root: u64,
     pub live: LiveTable,
@@ -145,6 +146,7 @@ impl State {
         let objects = snapshot.domain.objects().clone();
         let change = overlay.db.last_change()?;
         let any_number = overlay.db.any_number()?;
+        let seeds = Seeds::new(overlay.db.seeds()?);
         let root_path = OriginPath::of_base(&TreePath::root());
         let root = numbering.number(&root_path, &number::content_mark(&snapshot.root.entry), 0);
         let mut state = State {
@@ -153,6 +155,7 @@ impl State {
             links,
             objects,
             numbering,
+            seeds,
             sys,
             root,
             live: LiveTable::default(),
@@ -382,8 +385,9 @@ impl State {
         {
             return Ok(kept);
         }
+        let seed = self.seeds.seed(&canonical);
         for attempt in 0.. {
-            let ino = self.numbering.number(&canonical, &mark, attempt);
+            let ino = self.numbering.number(&seed, &mark, attempt);
             // Equal number and content: the same thing, perhaps under another of its names.
             let taken_here = match self.live.place(ino) {
                 Some(Place::Base { mark: held, .. }) => *held != mark,
@@ -414,7 +418,7 @@ impl State {
     /// Keeps `ino` as the number of what is at `path`, inside a transaction, should its hash be another.
     pub fn keep_number(&mut self, path: &OriginPath, mark: &ContentMark, ino: u64) -> Result<()> {
         self.overlay.db.delete_number(path, ino)?;
-        if self.numbering.number(path, mark, 0) != ino {
+        if self.numbering.number(&self.seeds.seed(path), mark, 0) != ino {
             self.overlay.db.put_number(path, mark, ino)?;
             self.any_number = true;
         }

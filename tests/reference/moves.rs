@@ -1,0 +1,1 @@
+//! Moving to another base.

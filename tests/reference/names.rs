@@ -1,0 +1,1 @@
+//! Names: what the model's random walk meets too rarely.

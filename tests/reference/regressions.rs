@@ -1,0 +1,1 @@
+//! Failures that random runs found, each by its name.
