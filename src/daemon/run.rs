@@ -67,6 +67,7 @@ pub async fn run(settings: &Settings, request: MountRequest, ready: impl FnOnce(
     let dir = mountpoint::prepare(&request.dir)?.dir;
     let options = MeshOptions { cache_bytes: request.cache_bytes, ..mesh_options(settings, &request.store) };
     let mesh = Mesh::open(options).await?;
+    mesh.check_beginning().await?;
     let sys = mesh.sys().clone();
     let folder = mesh.state_dir().to_owned();
     let hold = instance::hold_for_daemon(&folder, &dir)?;

@@ -22,7 +22,7 @@ use crate::model::content::Constants;
 use crate::model::id::Uid;
 use crate::model::log::{DomainChange, DomainInfo, DomainOperation};
 use crate::storage::probe::probe;
-use crate::storage::{Store, StoreSettings};
+use crate::storage::{Store, StoreError, StoreSettings};
 use crate::sys::Sys;
 use crate::sys::disk::create_private_dirs;
 use crate::sys::mark::ProcessMark;
@@ -168,6 +168,22 @@ impl Mesh {
         match Follower::open_listed(opened.files.clone(), opened.title()).await? {
             Some(follower) => opened.on(follower),
             None => Err(RepoError::NoMesh { store: opened.options.store_url }),
+        }
+    }
+
+    /// Refuses a mesh whose first entry is gone: whatever deletes objects by age takes the oldest first, and a log with a
+    /// hole could be written to again from there.
+    pub async fn check_beginning(&self) -> Result<(), RepoError> {
+        let files = self.0.follower.files();
+        match files.store().size(&files.key(1)).await {
+            Ok(_) => Ok(()),
+            Err(StoreError::NotFound { .. }) => Err(RepoError::Damaged {
+                what: format!("the log of {}", self.0.follower.title()),
+                reason: "its first entry is gone: does a lifecycle rule of the store delete objects? \
+                         `meshfs doctor` tells"
+                    .to_owned(),
+            }),
+            Err(error) => Err(error.into()),
         }
     }
 

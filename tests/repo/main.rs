@@ -3,6 +3,7 @@
 mod attempts;
 mod collections;
 mod cost;
+mod database;
 mod meshes;
 mod reading;
 mod revisions;

@@ -182,3 +182,14 @@ async fn a_store_without_conditional_puts_holds_no_mesh() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     assert!(world.base.list("", None, 10).await.unwrap().is_empty());
 }
+
+/// A rule that deletes old objects takes the first entry first: the mesh is no longer mounted.
+#[tokio::test]
+async fn a_mesh_that_lost_its_first_entry_is_refused() {
+    let (world, a) = World::in_memory().with_sales().await;
+    a.mesh.check_beginning().await.unwrap();
+    let files = meshfs::repo::log::LogFiles::new(world.base.clone(), "mesh/".to_owned());
+    world.base.delete(&files.key(1)).await.unwrap();
+    let text = world.machine(2).await.mesh.check_beginning().await.unwrap_err().to_string();
+    assert!(text.contains("lifecycle rule"), "{text}");
+}
