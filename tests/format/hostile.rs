@@ -47,7 +47,10 @@ pub fn decode(decoder: &str, bytes: &[u8]) -> Result<(), FormatError> {
             let frame = encode_frame(FrameKind::Directory, bytes).unwrap();
             decode_directory(&PackName([1; 16]), &frame.bytes)?;
         }
-        "footer" => drop(decode_footer(&with_footer_checksum(bytes))?),
+        "footer" => {
+            let directory = decode_footer(&with_footer_checksum(bytes))?;
+            assert!(directory.start <= directory.end);
+        }
         "record" => decode_record(bytes)?,
         "entry" => {
             let entry = decode_entry(bytes)?;
