@@ -196,3 +196,19 @@ async fn after_a_failure_nothing_of_the_upload_counts() {
     drop(placed);
     upload.file(Arc::new(bytes.clone()), 100, None).await.unwrap_err();
 }
+
+/// The daemon moves commits and reads between its threads: that this compiles is the test.
+#[test]
+fn uploads_and_reads_can_move_between_threads() {
+    fn movable<T: Send>(_: T) {}
+    fn check(upload: &mut meshfs::repo::upload::Upload, objects: &meshfs::repo::objects::Objects, old: &FileContent) {
+        let dirty = &[3..5, 7..9];
+        let base = meshfs::repo::upload::Base { content: old, dirty: Some(dirty) };
+        movable(upload.file(Arc::new(Vec::new()), 10, Some(base)));
+        movable(upload.xattr(Vec::new()));
+        movable(upload.finish_nodes(crate::lab::root(Vec::new())));
+        movable(objects.read(old, 0, 1));
+        movable(objects.next_data(old, 0));
+    }
+    let _ = check;
+}
