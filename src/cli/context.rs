@@ -43,7 +43,13 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub fn new(ui: &'a Ui, global: Global) -> Result<Context<'a>, Failure> {
-        let wishes = Wishes { store: global.store, state_dir: global.state_dir, cache_dir: global.cache_dir };
+        // A variable that is set to nothing is as good as unset.
+        let set = |dir: &PathBuf| !dir.as_os_str().is_empty();
+        let wishes = Wishes {
+            store: global.store,
+            state_dir: global.state_dir.filter(set),
+            cache_dir: global.cache_dir.filter(set),
+        };
         Ok(Context {
             ui,
             settings: Settings::load(wishes)?,

@@ -1,23 +1,22 @@
 //! Copying one path, with all below it, from any tree into a working tree or a local folder.
 
 use std::ffi::OsStr;
-use std::fs::{self, File, FileTimes};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::future::LocalBoxFuture;
 
 use super::tree::{Node, Tree, settled};
 use super::ui::Progress;
 use crate::daemon::failure::Failure;
+use crate::daemon::local;
 use crate::model::entry::Kind;
 use crate::model::path::TreePath;
 use crate::model::report::kind_name;
-use crate::model::time::Time;
 use crate::workspace::attr::{Attr, NewNode, SetAttr};
 use crate::workspace::error::WorkspaceError;
 use crate::workspace::open_file::OpenFile;
@@ -77,7 +76,8 @@ pub fn copy<'a>(from: Source<'a>, to: Target, progress: &'a Progress) -> LocalBo
             }
             Kind::Symlink => {
                 let target = from.tree.target(&from.node).await?;
-                make_symlink(&to, &target).await
+                make_symlink(&to, &target).await?;
+                finish(&to, &from.node).await
             }
             kind => Err(Failure::failed(format!("`{}` is a {}, which is not copied", from.path, kind_name(kind)))
                 .hint("copy what is beside it by name; through a mount, `cp -a` copies it too")),
@@ -114,7 +114,8 @@ async fn copy_file_out(from: &Source<'_>, path: &Path, progress: &Progress) -> R
             progress.advance(bytes.len() as u64);
             file.write_all(bytes).map_err(|error| cannot_write(path, &error))
         })
-        .await
+        .await?;
+    file.set_permissions(permissions(&from.node)).map_err(|error| cannot_write(path, &error))
 }
 
 async fn copy_file_in(from: &Source<'_>, file: &OpenFile, progress: &Progress) -> Result<(), Failure> {
@@ -190,19 +191,25 @@ async fn finish(to: &Target, from: &Node) -> Result<(), Failure> {
     match to {
         Target::Folder(path) => {
             let set = || -> io::Result<()> {
-                let file = File::open(path)?;
-                file.set_permissions(fs::Permissions::from_mode(u32::from(from.mode)))?;
-                file.set_times(FileTimes::new().set_modified(system_time(from.mtime)))
+                if from.kind == Kind::Dir {
+                    File::open(path)?.set_permissions(permissions(from))?;
+                }
+                local::set_modified(path, from.mtime)
             };
             set().map_err(|error| cannot_write(path, &error))
         }
         Target::Workspace { workspace, path } => {
             let Some(attr) = attr_at(workspace, path).await? else { return Ok(()) };
-            let change = SetAttr { mode: Some(from.mode), mtime: Some(from.mtime), ..SetAttr::default() };
+            let mode = (from.kind != Kind::Symlink).then_some(from.mode);
+            let change = SetAttr { mode, mtime: Some(from.mtime), ..SetAttr::default() };
             settled(&**workspace, || workspace.set_attr(attr.ino, change)).await?;
             Ok(())
         }
     }
+}
+
+fn permissions(node: &Node) -> fs::Permissions {
+    fs::Permissions::from_mode(u32::from(node.mode))
 }
 
 /// What is at `path` already if it is of the same kind, or else what is made there.
@@ -238,13 +245,6 @@ async fn attr_at(workspace: &Workspace, path: &TreePath) -> Result<Option<Attr>,
         Err(WorkspaceError::NotFound | WorkspaceError::NotDirectory) => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-fn system_time(time: Time) -> SystemTime {
-    let (seconds, nanos) = time.parts();
-    let whole = Duration::from_secs(seconds.unsigned_abs());
-    let base = if seconds < 0 { UNIX_EPOCH - whole } else { UNIX_EPOCH + whole };
-    base + Duration::from_nanos(u64::from(nanos))
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Failure {

@@ -36,15 +36,15 @@ pub async fn commit_of(context: &Context<'_>, address: &Address) -> Result<(Doma
     let name = name_of(address);
     let domain = context.domain(&name.domain).await?;
     if let View::Branch(branch) = &address.view {
-        return Ok((domain.clone(), head_of(&domain, branch).await?));
+        return Ok((domain.clone(), head_of(&domain, branch)?));
     }
     let id = verbs::resolve(&domain, name.revision.as_deref()).await?;
     Ok((domain, id))
 }
 
-/// The head of a branch: `D/B` never means a tag of that name.
-pub async fn head_of(domain: &Domain, branch: &str) -> Result<CommitId, Failure> {
-    domain.poll().await?;
+/// The head of a branch: `D/B` never means a tag of that name. The domain was opened by this command, so what is known
+/// of it is new enough.
+pub fn head_of(domain: &Domain, branch: &str) -> Result<CommitId, Failure> {
     let state = domain.state();
     let (_, head) = state.branch(branch).ok_or_else(|| verbs::no_branch(domain, branch))?;
     Ok(head.target)
@@ -76,7 +76,6 @@ pub async fn list(context: &Context<'_>, domain: Option<&OsString>, kind: RefKin
         );
     }
     let domain = context.domain(&address.domain).await?;
-    domain.poll().await?;
     let state = domain.state();
     let is_default = |name: &str| (kind == RefKind::Branch).then(|| name == domain.info().default_branch);
     let refs: Vec<RefShape> = state

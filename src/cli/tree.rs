@@ -20,6 +20,7 @@ use crate::model::address::{Address, View};
 use crate::model::entry::{Entry, Kind, Owner};
 use crate::model::path::TreePath;
 use crate::model::time::Time;
+use crate::repo::objects::ahead::ReadAhead;
 use crate::workspace::error::{Miss, WorkspaceError};
 use crate::workspace::snapshot::{SnapshotNode, SnapshotView};
 use crate::workspace::view::Workspace;
@@ -81,7 +82,7 @@ pub async fn open(context: &Context<'_>, address: &Address) -> Result<Tree, Fail
         return Ok(Tree::Workspace(context.here().await?.workspace(&domain, &branch).await?));
     }
     // Nothing was ever staged here, so the working tree is the head: no lock, no folder.
-    let head = refs::head_of(&domain, &branch).await?;
+    let head = refs::head_of(&domain, &branch)?;
     Ok(Tree::Snapshot(SnapshotView::open(domain.snapshot(&head).await?).await?))
 }
 
@@ -208,12 +209,12 @@ impl Tree {
             }
             _ => None,
         };
+        let ahead = Arc::new(ReadAhead::default());
         let mut offset = 0;
         loop {
             let bytes = match (self, &file.place, &open) {
                 (Tree::Snapshot(view), Place::Snapshot(node), _) => {
-                    let ahead = None;
-                    settled(view, || view.read(node, offset, READ_BYTES, ahead)).await?
+                    settled(view, || view.read(node, offset, READ_BYTES, Some(&ahead))).await?
                 }
                 (Tree::Workspace(workspace), _, Some(open)) => {
                     settled(&**workspace, || open.read(offset, READ_BYTES)).await?

@@ -101,7 +101,19 @@ impl From<VfsError> for Failure {
 
 impl From<MountError> for Failure {
     fn from(error: MountError) -> Failure {
-        plain(Class::Failed, &error)
+        match error {
+            MountError::Device(source) => Failure::failed("/dev/fuse cannot be opened")
+                .because(&source)
+                .hint("`sudo chmod 666 /dev/fuse` lets ordinary users mount; root always can"),
+            MountError::NoHelper => Failure::failed("fusermount3 is not installed: ordinary users mount with it")
+                .hint("`sudo apt-get install fuse3`, or mount as root"),
+            MountError::AllowOther => Failure::failed("this user may not use --allow-other")
+                .hint("root can allow it by a line `user_allow_other` in /etc/fuse.conf"),
+            MountError::Failed { dir, source } => Failure::failed(format!("cannot mount on {}", dir.display()))
+                .because(&source)
+                .hint("`meshfs doctor` checks what mounting needs"),
+            error => plain(Class::Failed, &error),
+        }
     }
 }
 

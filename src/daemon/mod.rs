@@ -10,6 +10,7 @@ pub mod failure;
 pub mod here;
 pub mod instance;
 pub mod launch;
+pub mod local;
 pub mod mountpoint;
 pub mod mounts;
 pub mod run;

@@ -31,7 +31,7 @@ const OPERATION_DEADLINE: Duration = Duration::from_secs(60);
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
 /// Longest that a detached mount is served on for the files that are still open in it.
-const DETACHED_LIMIT: Duration = Duration::from_secs(10);
+const DETACHED_LIMIT: Duration = Duration::from_secs(5);
 
 /// How often the cache looks whether the disk fills up, so that staging does not fail for it.
 const ROOM_CHECK: Duration = Duration::from_secs(2);

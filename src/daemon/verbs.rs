@@ -11,11 +11,12 @@ use super::failure::Failure;
 use super::staging;
 use crate::model::address::{Revision, check_label, looks_like_commit_id};
 use crate::model::id::CommitId;
-use crate::model::log::RefKind;
+use crate::model::log::{RefIdentity, RefKind};
 use crate::model::path::TreePath;
 use crate::repo::domain::Domain;
 use crate::repo::error::RepoError;
 use crate::repo::mesh::{Mesh, NewDomain};
+use crate::workspace::place;
 use crate::workspace::view::Workspace;
 
 /// The process that a verb runs in.
@@ -118,7 +119,13 @@ pub fn no_branch(domain: &Domain, name: &str) -> Failure {
 }
 
 async fn delete_domain(host: &dyn Host, name: &str) -> Result<Reply, Failure> {
-    open_domain(host.mesh(), name).await?;
+    let domain = open_domain(host.mesh(), name).await?;
+    let state = domain.state();
+    for (branch, _) in state.of_kind(RefKind::Branch) {
+        if let Some((identity, _)) = state.branch(branch) {
+            check_nothing_staged(host, &domain, &identity).await?;
+        }
+    }
     host.mesh().delete_domain(name).await?;
     Ok(Reply::Done)
 }
@@ -143,13 +150,23 @@ async fn delete_branch(host: &dyn Host, domain: &str, name: &str) -> Result<Repl
     if name == domain.info().default_branch {
         return Err(Failure::failed(format!("{address} is the default branch of its domain and stays")));
     }
-    let workspace = host.workspace(&domain, name).await?;
-    if workspace.is_dirty()? {
-        return Err(Failure::failed(format!("{address} has uncommitted changes, or files open for writing, here"))
-            .hint(format!("`meshfs status {address}` shows them; commit them, or `meshfs discard {address}`")));
-    }
+    check_nothing_staged(host, &domain, &identity).await?;
     domain.delete_branch(&identity, &now.target).await?;
     Ok(Reply::Done)
+}
+
+/// What is staged on a branch would be out of reach once the branch is gone.
+async fn check_nothing_staged(host: &dyn Host, domain: &Domain, branch: &RefIdentity) -> Result<(), Failure> {
+    if !place::folder(host.mesh().state_dir(), domain, branch).exists() {
+        return Ok(());
+    }
+    let name = &branch.name.name;
+    if !host.workspace(domain, name).await?.is_dirty()? {
+        return Ok(());
+    }
+    let address = format!("{}/{name}", domain.info().name);
+    Err(Failure::failed(format!("{address} has uncommitted changes, or files open for writing, here"))
+        .hint(format!("`meshfs status {address}` shows them; commit them, or `meshfs discard {address}`")))
 }
 
 async fn create_tag(host: &dyn Host, domain: &str, name: &str, target: CommitName) -> Result<Reply, Failure> {

@@ -64,6 +64,19 @@ pub fn parent_of(path: &Path) -> &Path {
     }
 }
 
+/// Sets when `path` itself was last modified, a symbolic link also: seconds since the epoch, and nanoseconds above them.
+pub fn set_modified(path: &Path, seconds: i64, nanos: u32) -> io::Result<()> {
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    let accessed = libc::timespec { tv_sec: 0, tv_nsec: libc::UTIME_OMIT };
+    let modified = libc::timespec { tv_sec: seconds, tv_nsec: i64::from(nanos) };
+    let times = [accessed, modified];
+    // SAFETY: `path` ends in NUL and `times` has the two values that utimensat reads, both for the whole call.
+    match unsafe { libc::utimensat(libc::AT_FDCWD, path.as_ptr(), times.as_ptr(), libc::AT_SYMLINK_NOFOLLOW) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Room on the filesystem that holds a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {

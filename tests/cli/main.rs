@@ -3,6 +3,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod daemon;
 mod help;
 mod mistakes;
+mod session;
 mod transcript;

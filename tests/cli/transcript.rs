@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::rc::Rc;
 use std::sync::LazyLock;
 
 use regex::Regex;
@@ -12,7 +13,7 @@ use super::common::scratch::Scratch;
 /// A machine with a store of its own, and the transcript of what was called on it.
 pub struct Shell {
     machine: Machine,
-    store: Scratch,
+    store: Rc<Scratch>,
     folder: PathBuf,
     text: String,
 }
@@ -20,10 +21,18 @@ pub struct Shell {
 impl Shell {
     /// A machine whose store has nothing in it yet.
     pub fn new() -> Shell {
-        let store = Scratch::new();
+        Shell::on(Rc::new(Scratch::new()))
+    }
+
+    fn on(store: Rc<Scratch>) -> Shell {
         let machine = Machine::new(store.join("store").to_str().expect("plain names"));
         let folder = machine.home();
         Shell { machine, store, folder, text: String::new() }
+    }
+
+    /// Another machine on the same store.
+    pub fn beside(&self) -> Shell {
+        Shell::on(self.store.clone())
     }
 
     /// A machine with a mesh and the domain `sales`.

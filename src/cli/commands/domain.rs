@@ -114,7 +114,6 @@ async fn list(context: &Context<'_>, json: Json) -> Result<(), Failure> {
 
 async fn show(context: &Context<'_>, name: &str, json: Json) -> Result<(), Failure> {
     let domain = context.domain(name).await?;
-    domain.poll().await?;
     let (info, state) = (domain.info(), domain.state());
     let names = |kind| state.of_kind(kind).map(|(name, _)| name).collect();
     let details =

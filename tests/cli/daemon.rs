@@ -1,0 +1,205 @@
+//! Commands against a mounted mesh: which daemon they find, and how one begins and ends.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::transcript::Shell;
+
+fn mounted() -> Shell {
+    let shell = Shell::with_domain();
+    shell.machine().mount(&["--poll", "0.1"]);
+    shell
+}
+
+fn write(path: impl AsRef<Path>, text: &str) {
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+}
+
+#[test]
+fn inside_a_mount_no_address_is_needed() {
+    let mut shell = mounted();
+    let tree = shell.machine().mesh().join("sales/main");
+    fs::create_dir(tree.join("orders")).unwrap();
+    write(tree.join("orders/1.csv"), "1");
+    shell.change_folder(tree.clone());
+    shell
+        .call("status")
+        .call("status ./orders --json")
+        .call("commit -m First")
+        .call("status")
+        .call("log --json")
+        .call("branch list")
+        .call("branch create ../exp")
+        .call("tag create sales/@v1 .")
+        .call("ls")
+        .call("ls ./orders")
+        .call("cat ./orders/1.csv")
+        .call("du")
+        .call("refresh")
+        .call("reflog")
+        .call("fsck");
+    shell.change_folder(tree.join("orders"));
+    shell
+        .call("ls")
+        .call("cat ./1.csv")
+        .call("cp sales/@v1/orders/1.csv ./2.csv")
+        .call("status")
+        .call("discard ./2.csv");
+    shell.call("status").call("restore sales/@v1/orders").call("diff");
+    shell.change_folder(tree.join(".meshfs"));
+    shell.call("status").call("log -n 1");
+    shell.change_folder(shell.machine().mesh().join("sales/@v1"));
+    shell.call("ls").call("show").call("commit -m x");
+    shell.change_folder(shell.machine().mesh());
+    shell.call("ls").call("domain list");
+    insta::assert_snapshot!(shell.transcript());
+}
+
+#[test]
+fn the_mount_decides_the_store() {
+    let mut shell = mounted();
+    let tree = shell.machine().mesh().join("sales/main");
+    let elsewhere = shell.folder().join("elsewhere");
+    shell.change_folder(tree.clone());
+    let unset = |command: &mut Command| {
+        command.env_remove("MESHFS_STORE");
+    };
+    shell
+        .call_with("log --json -n 1", unset)
+        .call_with("domain list", unset)
+        .call(&format!("--store {} log", elsewhere.display()))
+        .call(&format!("--store {} ls ./", elsewhere.display()))
+        .call(&format!("--store {} domain list", elsewhere.display()));
+    insta::assert_snapshot!(shell.transcript());
+}
+
+#[test]
+fn the_state_folder_of_a_mount_is_found_wherever_it_lies() {
+    let mut shell = Shell::with_domain();
+    let state = shell.folder().join("another-state");
+    shell.machine().mount(&["--state-dir", state.to_str().unwrap()]);
+    let tree = shell.machine().mesh().join("sales/main");
+    write(tree.join("x"), "x");
+    let outside = shell.call("status sales/main").transcript();
+    assert_eq!(outside, "$ meshfs status sales/main\n\n", "another state folder has other changes");
+    shell.change_folder(tree);
+    let inside = shell.call("status").transcript();
+    assert_eq!(inside, "$ meshfs status\nA x\n\n");
+    shell.change_folder(shell.folder().to_owned().parent().unwrap().parent().unwrap().to_owned());
+    let named = shell.call(&format!("--state-dir {} status sales/main", state.display())).transcript();
+    assert!(named.contains("A x"), "{named}");
+}
+
+#[test]
+fn what_is_staged_through_the_mount_is_there_without_it() {
+    let mut shell = mounted();
+    let tree = shell.machine().mesh().join("sales/main");
+    write(tree.join("x"), "staged");
+    shell.call("cat sales/main/x").call("cp sales/main/x sales/main/y");
+    shell.machine().unmount();
+    shell.call("status sales/main").call("cat sales/main/y").call("commit sales/main -m Both");
+    shell.machine().mount(&[]);
+    shell.call("status sales/main").call("ls sales/main");
+    insta::assert_snapshot!(shell.transcript());
+    assert_eq!(fs::read_to_string(tree.join("y")).unwrap(), "staged");
+}
+
+#[test]
+fn a_second_daemon_is_refused_and_told_of_the_first() {
+    let mut shell = mounted();
+    let other = shell.folder().join("other");
+    shell.call(&format!("mount {}", other.display()));
+    shell.call(&format!("mount {}", shell.machine().mesh().display()));
+    insta::assert_snapshot!(shell.transcript());
+    assert!(!other.exists(), "a folder made for nothing is taken back");
+    let process = shell.machine().daemons();
+    assert_eq!(process.len(), 1, "found by the mountpoint in its command line");
+}
+
+#[test]
+fn unmounting_waits_for_nobody_but_says_who_is_there() {
+    let mut shell = mounted();
+    let mesh = shell.machine().mesh();
+    let file = mesh.join("sales/main/held");
+    write(&file, "x");
+    let mut holder = Command::new("sleep").arg("600").stdin(fs::File::open(&file).unwrap()).spawn().unwrap();
+    let refused = shell.call(&format!("umount {}", mesh.display())).transcript();
+    assert!(refused.contains("is in use") && refused.contains("sleep (pid [PID])"), "{refused}");
+    assert!(shell.machine().is_mounted());
+    let lazy = shell.call(&format!("umount --lazy {}", mesh.display())).transcript();
+    assert!(!lazy.contains("exit code"), "{lazy}");
+    assert!(!shell.machine().is_mounted());
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let again = shell.call(&format!("umount {}", mesh.display())).transcript();
+    assert!(again.contains("no mesh is mounted at"), "{again}");
+}
+
+#[test]
+fn a_killed_daemon_leaves_a_mount_that_the_next_one_clears() {
+    let mut shell = mounted();
+    let mesh = shell.machine().mesh();
+    write(mesh.join("sales/main/kept"), "kept");
+    shell.machine().kill_daemon();
+    assert!(fs::read_dir(&mesh).is_err(), "dead");
+    shell.call("status sales/main");
+    shell.call(&format!("mount {}", mesh.display())).call("status sales/main");
+    insta::assert_snapshot!(shell.transcript());
+    assert_eq!(fs::read_to_string(mesh.join("sales/main/kept")).unwrap(), "kept");
+    shell.machine().kill_daemon();
+    let cleared = shell.call(&format!("umount {}", mesh.display())).transcript();
+    assert!(!cleared.contains("exit code"), "{cleared}");
+    assert!(!shell.machine().is_mounted());
+}
+
+#[test]
+fn a_terminated_daemon_unmounts() {
+    for signal in ["TERM", "INT", "HUP"] {
+        let shell = mounted();
+        let process = shell.machine().daemons()[0];
+        Command::new("kill").args([&format!("-{signal}"), &process.to_string()]).status().unwrap();
+        while Path::new(&format!("/proc/{process}")).exists() {
+            std::thread::yield_now();
+        }
+        assert!(!shell.machine().is_mounted(), "{signal}");
+    }
+}
+
+#[test]
+fn a_daemon_outlives_who_started_it_and_leaves_no_child_of_its_own() {
+    let shell = Shell::with_domain();
+    let mesh = shell.machine().mesh();
+    let script = format!("setsid {} mount {} </dev/null", env!("CARGO_BIN_EXE_meshfs"), mesh.display());
+    let output = shell.machine().command("sh").args(["-c", &script]).stdout(Stdio::piped()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    // Its pipes are closed, or output() would still wait.
+    assert!(shell.machine().is_mounted());
+    let process = shell.machine().daemons()[0];
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let session: u32 = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(3).unwrap().parse().unwrap();
+    assert_eq!(session, process, "in a session of its own");
+    assert_eq!(fs::read_link(format!("/proc/{process}/cwd")).unwrap(), Path::new("/"), "keeps no folder busy");
+}
+
+#[test]
+fn a_read_only_mount_refuses_every_change() {
+    let mut shell = Shell::with_domain();
+    shell.machine().mount(&["--read-only"]);
+    let tree = shell.machine().mesh().join("sales/main");
+    assert!(fs::write(tree.join("x"), "x").is_err());
+    write(shell.folder().join("x"), "x");
+    let text = shell.call("cp ./x sales/main/").transcript();
+    assert!(text.contains("[exit code 1]") && text.contains("Read-only"), "{text}");
+}
+
+#[test]
+fn only_their_owner_sees_state_and_cache() {
+    let shell = mounted();
+    for folder in [shell.machine().state_dir().join("meshfs"), shell.machine().cache_dir().join("meshfs")] {
+        let mode = fs::metadata(&folder).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
+    }
+}
