@@ -62,7 +62,7 @@ CREATE TABLE xattr (
     PRIMARY KEY (ino, name)
 ) WITHOUT ROWID;
 
--- Numbers that committed things got while they were staged, kept while path and content stay.
+-- Numbers that committed things got while they were staged, kept while path (as its seed) and content stay.
 CREATE TABLE number (path BLOB PRIMARY KEY, content BLOB NOT NULL, ino INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX number_ino ON number (ino);
 

@@ -543,11 +543,11 @@ impl State {
             if now == OriginPath::of_base(&mapped) {
                 continue;
             }
-            let was = OriginPath::of_base(was);
+            let seed = seeds.seed(&OriginPath::of_base(was));
             let Some(entry) = base::find_path(&self.objects, &self.snapshot.root.entry, &mapped)? else { continue };
             let mark = number::content_mark(&entry);
-            let kept = self.overlay.db.number(&was, &mark)?;
-            let ino = kept.unwrap_or_else(|| self.numbering.number(&seeds.seed(&was), &mark, 0));
+            let kept = self.overlay.db.number(&seed, &mark)?;
+            let ino = kept.unwrap_or_else(|| self.numbering.number(&seed, &mark, 0));
             if self.row(ino)?.is_none() {
                 self.keep_number(&now, &mark, ino)?;
             }

@@ -379,13 +379,13 @@ impl State {
     fn number_of(&mut self, path: &OriginPath, entry: &Entry) -> Result<u64> {
         let mark = number::content_mark(entry);
         let canonical = self.canonical(path, entry);
+        let seed = self.seeds.seed(&canonical);
         if self.any_number
-            && let Some(kept) = self.overlay.db.number(&canonical, &mark)?
+            && let Some(kept) = self.overlay.db.number(&seed, &mark)?
             && self.row(kept)?.is_none()
         {
             return Ok(kept);
         }
-        let seed = self.seeds.seed(&canonical);
         for attempt in 0.. {
             let ino = self.numbering.number(&seed, &mark, attempt);
             // Equal number and content: the same thing, perhaps under another of its names.
@@ -417,9 +417,10 @@ impl State {
 
     /// Keeps `ino` as the number of what is at `path`, inside a transaction, should its hash be another.
     pub fn keep_number(&mut self, path: &OriginPath, mark: &ContentMark, ino: u64) -> Result<()> {
-        self.overlay.db.delete_number(path, ino)?;
-        if self.numbering.number(&self.seeds.seed(path), mark, 0) != ino {
-            self.overlay.db.put_number(path, mark, ino)?;
+        let seed = self.seeds.seed(path);
+        self.overlay.db.delete_number(&seed, ino)?;
+        if self.numbering.number(&seed, mark, 0) != ino {
+            self.overlay.db.put_number(&seed, mark, ino)?;
             self.any_number = true;
         }
         Ok(())

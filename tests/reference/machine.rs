@@ -9,12 +9,15 @@ use meshfs::model::path::TreePath;
 use meshfs::repo::domain::Domain;
 use meshfs::repo::mesh::{Mesh, MeshOptions, NewDomain};
 use meshfs::storage::backend::open_bare;
+use meshfs::storage::count::CountingStore;
 use meshfs::storage::url::StoreUrl;
 use meshfs::storage::{Store, StoreSettings};
 use meshfs::sys::Sys;
 use meshfs::sys::clock::{Clock, SteppedClock};
+use meshfs::telemetry::counters::Counters;
 use meshfs::workspace::attr::{Attr, NewNode, RenameMode};
 use meshfs::workspace::error::WorkspaceError;
+use meshfs::workspace::open_file::OpenFile;
 use meshfs::workspace::view::Workspace;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -44,6 +47,8 @@ pub struct Machine {
     folder: TempDir,
     /// Crashes so far.
     lives: u32,
+    /// What the store was asked for.
+    pub counters: Arc<Counters>,
 }
 
 impl World {
@@ -58,17 +63,23 @@ impl World {
     /// Makes the mesh and the domain, and opens the first machine.
     pub fn first_machine(&self) -> Machine {
         let (sys, folder) = (self.sys(1), tempfile::tempdir().unwrap());
-        let options = options(&self.store, &folder, &sys);
-        let mesh = self.runtime.block_on(Mesh::init(options)).unwrap();
+        let (store, counters) = self.counted();
+        let mesh = self.runtime.block_on(Mesh::init(options(store, &folder, &sys))).unwrap();
         let new = NewDomain { name: "sales".to_owned(), ..NewDomain::default() };
         self.runtime.block_on(mesh.create_domain(new)).unwrap();
-        self.start(&mesh, sys, folder)
+        self.start(&mesh, sys, folder, counters)
     }
 
     pub fn machine(&self, seed: u64) -> Machine {
         let (sys, folder) = (self.sys(seed), tempfile::tempdir().unwrap());
-        let mesh = self.runtime.block_on(Mesh::open(options(&self.store, &folder, &sys))).unwrap();
-        self.start(&mesh, sys, folder)
+        let (store, counters) = self.counted();
+        let mesh = self.runtime.block_on(Mesh::open(options(store, &folder, &sys))).unwrap();
+        self.start(&mesh, sys, folder, counters)
+    }
+
+    fn counted(&self) -> (Arc<dyn Store>, Arc<Counters>) {
+        let counters = Arc::new(Counters::default());
+        (Arc::new(CountingStore::new(self.store.clone(), counters.clone())), counters)
     }
 
     /// One clock for all machines, so that the model need not know which one acted.
@@ -77,9 +88,9 @@ impl World {
         Sys { clock: self.clock.clone(), ..sys }
     }
 
-    fn start(&self, mesh: &Mesh, sys: Sys, folder: TempDir) -> Machine {
+    fn start(&self, mesh: &Mesh, sys: Sys, folder: TempDir, counters: Arc<Counters>) -> Machine {
         let domain = self.runtime.block_on(mesh.domain("sales")).unwrap();
-        Machine::open(self.clone(), domain, MAIN.to_owned(), sys, folder)
+        Machine::open(self.clone(), domain, MAIN.to_owned(), (sys, counters), folder)
     }
 
     pub fn tick(&self) {
@@ -91,10 +102,10 @@ impl World {
     }
 }
 
-fn options(store: &Arc<dyn Store>, folder: &TempDir, sys: &Sys) -> MeshOptions {
+fn options(store: Arc<dyn Store>, folder: &TempDir, sys: &Sys) -> MeshOptions {
     MeshOptions {
         store_url: store.name().to_owned(),
-        store: Some(store.clone()),
+        store: Some(store),
         state_dir: folder.path().join("state"),
         cache_dir: folder.path().join("cache"),
         cache_bytes: 64 << 20,
@@ -105,8 +116,9 @@ fn options(store: &Arc<dyn Store>, folder: &TempDir, sys: &Sys) -> MeshOptions {
 }
 
 impl Machine {
-    fn open(world: World, domain: Domain, branch: String, sys: Sys, folder: TempDir) -> Machine {
-        let mut machine = Machine { world, domain, branch, workspace: None, sys, folder, lives: 0 };
+    fn open(world: World, domain: Domain, branch: String, own: (Sys, Arc<Counters>), folder: TempDir) -> Machine {
+        let (sys, counters) = own;
+        let mut machine = Machine { world, domain, branch, workspace: None, sys, folder, lives: 0, counters };
         machine.reopen();
         machine
     }
@@ -122,8 +134,9 @@ impl Machine {
 
     /// The same machine with a workspace of another branch.
     pub fn on_branch(&self, name: &str) -> Machine {
-        let (world, domain, sys) = (self.world.clone(), self.domain.clone(), self.sys.clone());
-        Machine::open(world, domain, name.to_owned(), sys, tempfile::tempdir().unwrap())
+        let own = (self.sys.clone(), self.counters.clone());
+        let (world, domain) = (self.world.clone(), self.domain.clone());
+        Machine::open(world, domain, name.to_owned(), own, tempfile::tempdir().unwrap())
     }
 
     pub fn workspace(&self) -> &Arc<Workspace> {
@@ -141,6 +154,12 @@ impl Machine {
     /// Kills the process, as far as the disk can tell, and starts the next: it finds what the operating system has of
     /// the folder at this moment, without anything a tidy end would have done.
     pub fn crash(&mut self) {
+        let workspace = self.crash_in_use();
+        assert_eq!(Arc::strong_count(&workspace), 1, "still in use");
+    }
+
+    /// [`Machine::crash`] with files open, which nobody may use any more.
+    pub fn crash_in_use(&mut self) -> Arc<Workspace> {
         self.lives += 1;
         let (old, new) = (self.dir_of_life(self.lives - 1), self.dir_of_life(self.lives));
         std::fs::create_dir_all(new.join("files")).unwrap();
@@ -153,10 +172,10 @@ impl Machine {
         for item in std::fs::read_dir(old.join("files")).unwrap().map(std::result::Result::unwrap) {
             std::fs::hard_link(item.path(), new.join("files").join(item.file_name())).unwrap();
         }
-        let abandoned = self.workspace.take();
-        assert_eq!(abandoned.map(|workspace| Arc::strong_count(&workspace)), Some(1), "still in use");
+        let abandoned = self.workspace.take().expect("open");
         std::fs::remove_dir_all(old).unwrap();
         self.reopen();
+        abandoned
     }
 
     fn reopen(&mut self) {
@@ -276,6 +295,21 @@ impl Machine {
         })?;
         self.workspace().forget(linked.ino, 1);
         Ok(())
+    }
+
+    /// A file opened at a path, which stays open whatever becomes of the name.
+    pub fn open_file(&self, path: &str, write: bool) -> OpenFile {
+        self.on(path, |workspace, ino| workspace.open_file(ino, write, false)).unwrap()
+    }
+
+    /// A range of an open file.
+    pub fn read_open(&self, file: &OpenFile, offset: u64, len: usize) -> Vec<u8> {
+        self.run(|_| file.read(offset, len)).unwrap().to_vec()
+    }
+
+    /// Names of the staged files on disk.
+    pub fn staged_files(&self) -> usize {
+        std::fs::read_dir(self.workspace_dir().join("files")).unwrap().count()
     }
 
     /// All names of a directory, listed `batch` at a time.
