@@ -52,7 +52,7 @@ macro_rules! serve {
         match $call {
             Err(VfsError::Miss(miss)) => {
                 $(let $borrowed = $borrowed.to_owned();)*
-                $self.server.later(operation, $reply, miss, move |$vfs, _| {
+                $self.server.later(operation, $reply, *miss, move |$vfs, _| {
                     $(let $borrowed = &*$borrowed;)*
                     let $caller = &operation.caller;
                     $call
@@ -82,7 +82,7 @@ impl Adapter {
             vfs.read_dir(handle, offset, plus, &mut |item| reply.take(item))
         };
         match attempt(self.server.vfs(), &mut reply) {
-            Err(VfsError::Miss(miss)) => self.server.later(operation, reply, miss, attempt),
+            Err(VfsError::Miss(miss)) => self.server.later(operation, reply, *miss, attempt),
             result => self.server.finish(operation, reply, result),
         }
     }

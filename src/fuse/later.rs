@@ -109,7 +109,7 @@ impl Server {
                 })
                 .await;
                 match result {
-                    Err(VfsError::Miss(missed)) => miss = Some(missed),
+                    Err(VfsError::Miss(missed)) => miss = Some(*missed),
                     result => break result,
                 }
             };

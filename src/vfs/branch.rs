@@ -93,7 +93,7 @@ impl Branch {
 
     /// The workspace; a miss when nobody entered the branch yet.
     pub fn workspace(self: &Arc<Self>) -> Result<&Arc<Workspace>, VfsError> {
-        self.workspace.get().ok_or_else(|| VfsError::Miss(Miss::Branch(self.clone())))
+        self.workspace.get().ok_or_else(|| VfsError::from(Miss::Branch(self.clone())))
     }
 
     /// Opens the workspace, once.

@@ -59,7 +59,7 @@ pub(super) fn from_workspace(
 ) -> VfsError {
     let text = || error.to_string();
     match error {
-        WorkspaceError::Miss(miss) => VfsError::Miss(wrap(miss)),
+        WorkspaceError::Miss(miss) => VfsError::from(wrap(miss)),
         WorkspaceError::NotFound => VfsError::NotFound,
         WorkspaceError::Exists => VfsError::Exists,
         WorkspaceError::NotDirectory => VfsError::NotDirectory,

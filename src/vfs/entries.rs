@@ -1,7 +1,7 @@
 //! The entries of every kind of directory.
 
 use super::Vfs;
-use super::attr::{SNAPSHOT_TTL, TREE_TTL, file_kind};
+use super::attr::{SNAPSHOT_TTL, TREE_TTL};
 use super::domain::domain_number;
 use super::error::VfsError;
 use super::listing::{Hold, ListEntry};
@@ -42,19 +42,13 @@ impl Vfs {
                 Ok(listed.into_iter().map(tell).collect())
             }
             Node::Snapshot(dir) => {
-                let listed = dir.tree.view().readdir(&dir.path, after, max).map_err(|error| dir.refused(error))?;
-                let tell = |(name, node): (Vec<u8>, _)| {
-                    let child = SnapshotEntry { tree: dir.tree.clone(), path: dir.path.join(&name), node };
+                let tell = |(name, child): (Vec<u8>, SnapshotEntry)| {
                     let attr = self.snapshot_attr(&child);
                     let entry = NodeEntry { attr, attr_ttl: SNAPSHOT_TTL, entry_ttl: SNAPSHOT_TTL };
-                    ListEntry {
-                        name,
-                        ino: attr.ino,
-                        kind: file_kind(child.node.attr.kind),
-                        entry: Some((entry, Node::Snapshot(Arc::new(child)), Hold::Table)),
-                    }
+                    let hold = (entry, Node::Snapshot(Arc::new(child)), Hold::Table);
+                    ListEntry { name, ino: attr.ino, kind: attr.kind, entry: Some(hold) }
                 };
-                Ok(listed.into_iter().map(tell).collect())
+                Ok(dir.children(after, max)?.into_iter().map(tell).collect())
             }
             Node::Control(control) => Ok(after_name(self.control_entries(control)?, after, max)),
             Node::Revision(_) => Err(VfsError::NotDirectory),

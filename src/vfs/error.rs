@@ -7,7 +7,7 @@ use super::miss::Miss;
 pub enum VfsError {
     /// Not loaded: [`super::Vfs::fetch`] it and call again.
     #[error("not loaded yet")]
-    Miss(Miss),
+    Miss(Box<Miss>),
     #[error("no such file or directory")]
     NotFound,
     /// Something that a person named is not there, or no longer.
@@ -67,6 +67,12 @@ pub enum VfsError {
     /// What is asked for is stored and cannot be had, or local state cannot be written.
     #[error("{0}")]
     Unreadable(String),
+}
+
+impl From<Miss> for VfsError {
+    fn from(miss: Miss) -> VfsError {
+        VfsError::Miss(Box::new(miss))
+    }
 }
 
 impl VfsError {

@@ -239,12 +239,9 @@ impl Vfs {
         let handle = self.handles.get(handle)?;
         match &*handle {
             Handle::Work(work) => work.file.seek(what, offset).map_err(|error| work.branch.refused(error)),
-            // A snapshot's files are told as one piece of data, which is always true of them as they read.
-            Handle::Snapshot(SnapshotFile { entry, .. }) => match (what, entry.node.attr.size) {
-                (_, size) if offset >= size => Err(VfsError::NoData),
-                (SeekFor::Data, _) => Ok(offset),
-                (SeekFor::Hole, size) => Ok(size),
-            },
+            Handle::Snapshot(SnapshotFile { entry, .. }) => {
+                entry.tree.view().seek(&entry.node, what, offset).map_err(|error| entry.refused(error))
+            }
             Handle::Control(_) | Handle::Dir(_) => Err(VfsError::BadHandle),
         }
     }

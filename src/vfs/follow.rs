@@ -59,5 +59,9 @@ impl Vfs {
         if workspace.head() == head {
             return;
         }
+        // Tells the kernel itself what is no longer so.
+        if let Err(error) = workspace.follow().await {
+            tracing::debug!(branch = branch.name(), %error, "does not follow");
+        }
     }
 }

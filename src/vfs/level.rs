@@ -30,12 +30,12 @@ impl Vfs {
         if self.is_fresh(domain.freshness()) {
             return Ok(());
         }
-        Err(VfsError::Miss(Miss::Refs(domain.clone())))
+        Err(VfsError::from(Miss::Refs(domain.clone())))
     }
 
     /// A miss when the list of domains is too old to say that one is not there.
     pub(super) fn see_news_of_domains(&self) -> Result<(), VfsError> {
-        if self.is_fresh(&self.domains_seen) { Ok(()) } else { Err(VfsError::Miss(Miss::Domains)) }
+        if self.is_fresh(&self.domains_seen) { Ok(()) } else { Err(VfsError::from(Miss::Domains)) }
     }
 
     /// The domain of this name, opened; none when there is none.
@@ -50,12 +50,17 @@ impl Vfs {
         }
         let opened = self.mesh.opened_domain(name).filter(|domain| domain.info().uid == info.uid);
         let Some(domain) = opened else {
-            return Err(VfsError::Miss(Miss::Domain(name.to_owned())));
+            return Err(VfsError::from(Miss::Domain(name.to_owned())));
         };
         let mut domains = self.domains.lock();
         let node = domains.entry(info.uid).or_insert_with(|| Arc::new(DomainNode::new(domain)));
         node.freshness().used(self.clock().elapsed());
         Ok(Some(node.clone()))
+    }
+
+    /// The domain that a branch is in.
+    pub(super) fn domain_of(&self, branch: &Branch) -> Result<Arc<DomainNode>, VfsError> {
+        self.domains.lock().get(&branch.domain().info().uid).cloned().ok_or(VfsError::Stale)
     }
 
     pub(super) async fn open_domain(&self, name: &str) -> Result<Arc<DomainNode>, VfsError> {
@@ -118,7 +123,7 @@ impl Vfs {
             self.runtime.spawn(async move { done.finish(create_branch(&domain, &label).await) });
             job
         });
-        VfsError::Miss(Miss::Job(job))
+        VfsError::from(Miss::Job(job))
     }
 
     /// rmdir of a branch: only one that has no commit of its own and nothing staged.
@@ -143,7 +148,7 @@ impl Vfs {
             self.runtime.spawn(async move { done.finish(delete_branch(&domain, &branch).await) });
             job
         });
-        Err(VfsError::Miss(Miss::Job(job)))
+        Err(VfsError::from(Miss::Job(job)))
     }
 
     /// Tells the kernel which branches of a domain are others than it was told.

@@ -93,7 +93,7 @@ impl Vfs {
         }
         self.see_news_of(domain)?;
         match domain.meaning(&revision) {
-            None => Err(VfsError::Miss(Miss::Revision(domain.clone(), revision))),
+            None => Err(VfsError::from(Miss::Revision(domain.clone(), revision))),
             Some(Err(reason)) => Err(VfsError::Unknown(reason)),
             Some(Ok(id)) => {
                 let target = format!("@{id}").into_bytes();
@@ -109,9 +109,9 @@ impl Vfs {
     fn lookup_commit(&self, domain: &Arc<DomainNode>, id: &CommitId) -> Result<Lookup, VfsError> {
         domain.freshness().used(self.clock().elapsed());
         let Some(tree) = domain.snapshot(id) else {
-            return Err(VfsError::Miss(Miss::Snapshot(domain.clone(), *id)));
+            return Err(VfsError::from(Miss::Snapshot(domain.clone(), *id)));
         };
-        let root = tree.entry(crate::model::path::TreePath::root())?;
+        let root = tree.root()?;
         // The name is believed for a short while only: what a commit leads to may expire.
         let attr = self.snapshot_attr(&root);
         Ok(Lookup::Found(self.found(attr, Node::Snapshot(Arc::new(root)), SNAPSHOT_TTL, LEVEL_TTL)))
@@ -142,10 +142,7 @@ impl Vfs {
         match self.nodes.get(ino)? {
             Node::Work(branch) => branch.workspace()?.readlink(ino).map_err(|error| branch.refused(error)),
             Node::Revision(link) => Ok(link.target.clone()),
-            Node::Snapshot(entry) => match &entry.node.entry.content {
-                crate::model::entry::Content::Symlink(target) => Ok(target.clone()),
-                _ => Err(not_a_symlink()),
-            },
+            Node::Snapshot(entry) => entry.tree.view().readlink(&entry.node).map_err(|error| entry.refused(error)),
             Node::Control(control) => control.target().ok_or_else(not_a_symlink),
             Node::Mesh | Node::Domain(_) | Node::Branch(_) => Err(not_a_symlink()),
         }

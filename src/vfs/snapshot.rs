@@ -8,7 +8,7 @@ use super::miss::Miss;
 use super::node::NodeAttr;
 use super::number::number_of;
 use crate::model::id::CommitId;
-use crate::model::path::TreePath;
+use crate::model::path::{TreePath, check_name};
 use crate::repo::domain::Domain;
 use crate::workspace::error::WorkspaceError;
 use crate::workspace::snapshot::{SnapshotNode, SnapshotView};
@@ -34,10 +34,11 @@ impl SnapshotTree {
         &self.view
     }
 
-    /// What lies at `path`.
-    pub fn entry(self: &Arc<Self>, path: TreePath) -> Result<SnapshotEntry, VfsError> {
+    /// The root directory.
+    pub fn root(self: &Arc<Self>) -> Result<SnapshotEntry, VfsError> {
+        let path = TreePath::root();
         let node = self.view.lookup(&path).map_err(|error| self.refused(error))?;
-        Ok(SnapshotEntry { tree: self.clone(), path, node })
+        Ok(SnapshotEntry { tree: self.clone(), path, node, realm: None })
     }
 
     /// An error of this tree as one of ours.
@@ -49,14 +50,21 @@ impl SnapshotTree {
 /// Something in a snapshot.
 #[derive(Debug)]
 pub struct SnapshotEntry {
+    /// Where what it leads to is to be had.
     pub tree: Arc<SnapshotTree>,
     pub path: TreePath,
     pub node: SnapshotNode,
+    /// Set for what is shown elsewhere than in its snapshot, under numbers of its own: a directory with two places
+    /// would be one too many for the kernel.
+    pub realm: Option<u64>,
 }
 
 impl SnapshotEntry {
     pub fn ino(&self) -> u64 {
-        self.node.attr.ino
+        match self.realm {
+            None => self.node.attr.ino,
+            Some(realm) => number_of("shown", &[&realm.to_le_bytes(), self.path.as_bytes()]),
+        }
     }
 
     pub fn is_dir(&self) -> bool {
@@ -65,11 +73,26 @@ impl SnapshotEntry {
 
     /// What `name` in this directory is.
     pub fn child(&self, name: &[u8]) -> Result<SnapshotEntry, VfsError> {
-        if !self.is_dir() {
-            return Err(VfsError::NotDirectory);
-        }
-        crate::model::path::check_name(name).map_err(|_| VfsError::NotFound)?;
-        self.tree.entry(self.path.join(name))
+        check_name(name).map_err(|_| VfsError::NotFound)?;
+        let node = self.tree.view.lookup_in(&self.node, &self.path, name).map_err(|error| self.refused(error))?;
+        Ok(self.below(name, node))
+    }
+
+    /// At most `max` entries after the name `after`, in byte order.
+    pub fn children(&self, after: Option<&[u8]>, max: usize) -> Result<Vec<(Vec<u8>, SnapshotEntry)>, VfsError> {
+        let listed = self.tree.view.readdir_in(&self.node, &self.path, after, max);
+        let listed = listed.map_err(|error| self.refused(error))?;
+        Ok(listed
+            .into_iter()
+            .map(|(name, node)| {
+                let entry = self.below(&name, node);
+                (name, entry)
+            })
+            .collect())
+    }
+
+    fn below(&self, name: &[u8], node: SnapshotNode) -> SnapshotEntry {
+        SnapshotEntry { tree: self.tree.clone(), path: self.path.join(name), node, realm: self.realm }
     }
 
     pub fn refused(&self, error: WorkspaceError) -> VfsError {

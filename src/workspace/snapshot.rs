@@ -81,13 +81,39 @@ impl SnapshotView {
     /// At most `max` entries after the name `after`, in byte order.
     pub fn readdir(&self, dir: &TreePath, after: Option<&[u8]>, max: usize) -> Result<Vec<(Vec<u8>, SnapshotNode)>> {
         let entry = base::find_path(&self.objects, &self.snapshot.root.entry, dir)?.ok_or(WorkspaceError::NotFound)?;
-        let content = entry.as_dir().ok_or(WorkspaceError::NotDirectory)?;
+        self.list(&entry, dir, after, max)
+    }
+
+    /// The same of a directory that was looked up before.
+    pub fn readdir_in(
+        &self,
+        dir: &SnapshotNode,
+        path: &TreePath,
+        after: Option<&[u8]>,
+        max: usize,
+    ) -> Result<Vec<(Vec<u8>, SnapshotNode)>> {
+        self.list(&dir.entry, path, after, max)
+    }
+
+    fn list(
+        &self,
+        dir: &Entry,
+        path: &TreePath,
+        after: Option<&[u8]>,
+        max: usize,
+    ) -> Result<Vec<(Vec<u8>, SnapshotNode)>> {
+        let content = dir.as_dir().ok_or(WorkspaceError::NotDirectory)?;
         let found = base::list(&self.objects, content, after.unwrap_or_default(), max)?;
         let named = found.into_iter().map(|named| {
-            let node = self.node(&dir.join(&named.name), named.entry);
+            let node = self.node(&path.join(&named.name), named.entry);
             (named.name, node)
         });
         Ok(named.collect())
+    }
+
+    /// An entry of another snapshot of the domain, shown as if it lay at `path` here: a side of a conflict.
+    pub fn show(&self, path: &TreePath, entry: Entry) -> SnapshotNode {
+        self.node(path, entry)
     }
 
     /// At most `len` bytes; fewer only at the end of the file. `ahead` is the reading handle's.

@@ -123,7 +123,7 @@ impl Vfs {
         self.runtime().spawn(async move {
             done.finish(verbs::run(&branch, &workspace, command, author, began).await);
         });
-        Err(VfsError::Miss(Miss::Job(job)))
+        Err(VfsError::from(Miss::Job(job)))
     }
 
     /// Who commits: on a mount for several users, whoever writes; else whoever the workspace takes by itself.

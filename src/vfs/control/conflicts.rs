@@ -1,11 +1,31 @@
 //! `conflicts/{base,ours,theirs}`: the three sides of each path in conflict.
 
-use super::{ConflictSide, ControlNode};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{ConflictSide, Control, ControlNode};
+use crate::model::entry::Entry;
+use crate::model::id::CommitId;
 use crate::model::path::TreePath;
 use crate::vfs::Vfs;
+use crate::vfs::entries::plain;
 use crate::vfs::error::VfsError;
 use crate::vfs::listing::ListEntry;
+use crate::vfs::miss::Miss;
 use crate::vfs::node::Lookup;
+use crate::vfs::snapshot::SnapshotEntry;
+use crate::vfs::table::Node;
+use crate::workspace::conflict::KeptConflict;
+
+/// What a name in a folder of conflicts leads to.
+#[derive(Clone, Debug)]
+enum Found {
+    /// Further folders.
+    Folder,
+    /// The side itself, and the commit that the conflict was met at.
+    Side(Entry, CommitId),
+}
 
 /// The symlink target that leads from `conflicts/ours/PATH` to PATH in the working tree.
 pub(super) fn way_to_ours(path: &TreePath) -> Vec<u8> {
@@ -16,23 +36,111 @@ pub(super) fn way_to_ours(path: &TreePath) -> Vec<u8> {
     target
 }
 
+/// The names in the folder `above` of one side. What is in conflict itself goes before folders on the way to others.
+fn names(conflicts: Vec<KeptConflict>, side: ConflictSide, above: &TreePath) -> BTreeMap<Vec<u8>, Found> {
+    let mut found = BTreeMap::new();
+    for conflict in conflicts.into_iter().filter(|conflict| conflict.resolved.is_none()) {
+        let entry = match side {
+            ConflictSide::Base => conflict.base,
+            ConflictSide::Ours => conflict.ours,
+            ConflictSide::Theirs => conflict.theirs,
+        };
+        let (Some(entry), Some(rest)) = (entry, conflict.path.strip_prefix(above)) else { continue };
+        let mut rest = rest.names();
+        let Some(name) = rest.next() else { continue };
+        match rest.next() {
+            None => {
+                found.insert(name.to_vec(), Found::Side(entry, conflict.head));
+            }
+            Some(_) => {
+                found.entry(name.to_vec()).or_insert(Found::Folder);
+            }
+        }
+    }
+    found
+}
+
 impl Vfs {
+    fn conflict_names(
+        &self,
+        dir: &ControlNode,
+        side: ConflictSide,
+        above: &TreePath,
+    ) -> Result<BTreeMap<Vec<u8>, Found>, VfsError> {
+        let branch = dir.branch();
+        let conflicts = branch.workspace()?.conflicts().map_err(|error| branch.refused(error))?;
+        Ok(names(conflicts, side, above))
+    }
+
     pub(super) fn lookup_conflict(
         &self,
-        _dir: &ControlNode,
-        _side: ConflictSide,
-        _above: &TreePath,
-        _name: &[u8],
+        dir: &ControlNode,
+        side: ConflictSide,
+        above: &TreePath,
+        name: &[u8],
     ) -> Result<Lookup, VfsError> {
-        todo!()
+        let found = self.conflict_names(dir, side, above)?.remove(name);
+        let path = || above.join(name);
+        match found {
+            None => Ok(Lookup::Absent { ttl: Duration::ZERO }),
+            Some(Found::Folder) => self.found_control(ControlNode::new(dir.branch(), Control::Side(side, path()))),
+            Some(Found::Side(..)) if side == ConflictSide::Ours => {
+                self.found_control(ControlNode::new(dir.branch(), Control::Ours(path())))
+            }
+            Some(Found::Side(entry, head)) => {
+                let entry = self.shown_side(dir, path(), entry, &head)?;
+                let attr = self.snapshot_attr(&entry);
+                let node = Node::Snapshot(Arc::new(entry));
+                Ok(Lookup::Found(self.found(attr, node, Duration::ZERO, Duration::ZERO)))
+            }
+        }
     }
+
+    /// A side as its commit had it, under numbers of this place.
+    fn shown_side(
+        &self,
+        dir: &ControlNode,
+        path: TreePath,
+        entry: Entry,
+        head: &CommitId,
+    ) -> Result<SnapshotEntry, VfsError> {
+        let domain = self.domain_of(dir.branch())?;
+        let Some(tree) = domain.snapshot(head) else {
+            return Err(VfsError::from(Miss::Snapshot(domain, *head)));
+        };
+        let node = tree.view().show(&path, entry);
+        // Another content at this path is another file, for who has the first one open.
+        let realm = dir.ino() ^ node.attr.ino;
+        Ok(SnapshotEntry { tree, path, node, realm: Some(realm) })
+    }
+
     pub(super) fn conflict_entries(
         &self,
-        _dir: &ControlNode,
-        _side: ConflictSide,
-        _above: &TreePath,
+        dir: &ControlNode,
+        side: ConflictSide,
+        above: &TreePath,
     ) -> Result<Vec<ListEntry>, VfsError> {
-        todo!()
+        let mut entries = Vec::new();
+        for (name, found) in self.conflict_names(dir, side, above)? {
+            let path = above.join(&name);
+            let control = |control| ControlNode::new(dir.branch(), control);
+            let (ino, kind) = match found {
+                Found::Folder => {
+                    let node = control(Control::Side(side, path));
+                    (node.ino(), node.kind())
+                }
+                Found::Side(..) if side == ConflictSide::Ours => {
+                    let node = control(Control::Ours(path));
+                    (node.ino(), node.kind())
+                }
+                Found::Side(entry, head) => {
+                    let entry = self.shown_side(dir, path, entry, &head)?;
+                    (entry.ino(), self.snapshot_attr(&entry).kind)
+                }
+            };
+            entries.push(plain(name, ino, kind));
+        }
+        Ok(entries)
     }
 }
 
@@ -40,10 +148,50 @@ impl Vfs {
 mod tests {
     use super::*;
 
+    fn path(text: &str) -> TreePath {
+        TreePath::parse(text.as_bytes()).unwrap()
+    }
+
     #[test]
     fn ours_is_found_from_any_depth() {
-        let target = |path: &[u8]| String::from_utf8(way_to_ours(&TreePath::parse(path).unwrap())).unwrap();
-        assert_eq!(target(b"a"), "../../../a");
-        assert_eq!(target(b"a/b"), "../../../../a/b");
+        let target = |text| String::from_utf8(way_to_ours(&path(text))).unwrap();
+        assert_eq!(target("a"), "../../../a");
+        assert_eq!(target("a/b"), "../../../../a/b");
+    }
+
+    #[test]
+    fn folders_lead_to_unresolved_sides_that_are_there() {
+        use crate::model::entry::{Content, Meta};
+        use crate::model::merge::Side;
+        use crate::model::time::Time;
+        let entry = Entry {
+            meta: Meta { mode: 0o644, owner: None, mtime: Time(0), xattrs: Vec::new() },
+            content: Content::Fifo,
+        };
+        let conflict = |text: &str, theirs: bool, resolved| KeptConflict {
+            path: path(text),
+            kind: "content".into(),
+            base: None,
+            ours: Some(entry.clone()),
+            theirs: theirs.then(|| entry.clone()),
+            head: CommitId([0; 32]),
+            resolved,
+        };
+        let all = || {
+            vec![
+                conflict("a/b", true, None),
+                conflict("a/c/d", true, None),
+                conflict("e", false, None),
+                conflict("f", true, Some(Side::Ours)),
+            ]
+        };
+        let shown = |side, above: &str| {
+            names(all(), side, &path(above)).into_keys().map(|n| String::from_utf8(n).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(ConflictSide::Ours, ""), ["a", "e"]);
+        assert_eq!(shown(ConflictSide::Theirs, ""), ["a"]);
+        assert_eq!(shown(ConflictSide::Base, ""), Vec::<String>::new());
+        assert_eq!(shown(ConflictSide::Theirs, "a"), ["b", "c"]);
+        assert_eq!(shown(ConflictSide::Theirs, "a/c"), ["d"]);
     }
 }

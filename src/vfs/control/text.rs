@@ -75,6 +75,6 @@ impl Vfs {
             });
             job
         });
-        Err(VfsError::Miss(Miss::Job(job.clone())))
+        Err(VfsError::from(Miss::Job(job.clone())))
     }
 }
