@@ -9,6 +9,7 @@ use crate::model::entry::Entry;
 use crate::model::id::CommitId;
 use crate::model::path::TreePath;
 use crate::vfs::Vfs;
+use crate::vfs::branch::Branch;
 use crate::vfs::entries::plain;
 use crate::vfs::error::VfsError;
 use crate::vfs::listing::ListEntry;
@@ -16,7 +17,6 @@ use crate::vfs::miss::Miss;
 use crate::vfs::node::Lookup;
 use crate::vfs::snapshot::SnapshotEntry;
 use crate::vfs::table::Node;
-use crate::workspace::conflict::KeptConflict;
 
 /// What a name in a folder of conflicts leads to.
 #[derive(Clone, Debug)]
@@ -25,6 +25,8 @@ enum Found {
     Folder,
     /// The side itself, and the commit that the conflict was met at.
     Side(Entry, CommitId),
+    /// What the working tree has.
+    Ours,
 }
 
 /// The symlink target that leads from `conflicts/ours/PATH` to PATH in the working tree.
@@ -36,21 +38,17 @@ pub(super) fn way_to_ours(path: &TreePath) -> Vec<u8> {
     target
 }
 
-/// The names in the folder `above` of one side. What is in conflict itself goes before folders on the way to others.
-fn names(conflicts: Vec<KeptConflict>, side: ConflictSide, above: &TreePath) -> BTreeMap<Vec<u8>, Found> {
+/// The names in the folder `above`, of the paths that one side has. What is in conflict itself goes before folders on
+/// the way to others.
+fn names(sides: Vec<(TreePath, Found)>, above: &TreePath) -> BTreeMap<Vec<u8>, Found> {
     let mut found = BTreeMap::new();
-    for conflict in conflicts.into_iter().filter(|conflict| conflict.resolved.is_none()) {
-        let entry = match side {
-            ConflictSide::Base => conflict.base,
-            ConflictSide::Ours => conflict.ours,
-            ConflictSide::Theirs => conflict.theirs,
-        };
-        let (Some(entry), Some(rest)) = (entry, conflict.path.strip_prefix(above)) else { continue };
+    for (path, side) in sides {
+        let Some(rest) = path.strip_prefix(above) else { continue };
         let mut rest = rest.names();
         let Some(name) = rest.next() else { continue };
         match rest.next() {
             None => {
-                found.insert(name.to_vec(), Found::Side(entry, conflict.head));
+                found.insert(name.to_vec(), side);
             }
             Some(_) => {
                 found.entry(name.to_vec()).or_insert(Found::Folder);
@@ -69,7 +67,30 @@ impl Vfs {
     ) -> Result<BTreeMap<Vec<u8>, Found>, VfsError> {
         let branch = dir.branch();
         let conflicts = branch.workspace()?.conflicts().map_err(|error| branch.refused(error))?;
-        Ok(names(conflicts, side, above))
+        let mut sides = Vec::new();
+        for conflict in conflicts.into_iter().filter(|conflict| conflict.resolved.is_none()) {
+            let head = conflict.head;
+            let found = match side {
+                ConflictSide::Base => conflict.base.map(|entry| Found::Side(entry, head)),
+                ConflictSide::Theirs => conflict.theirs.map(|entry| Found::Side(entry, head)),
+                ConflictSide::Ours => self.work_has(branch, &conflict.path)?.then_some(Found::Ours),
+            };
+            sides.extend(found.map(|found| (conflict.path, found)));
+        }
+        Ok(names(sides, above))
+    }
+
+    /// Has the working tree anything at `path` now?
+    fn work_has(&self, branch: &Arc<Branch>, path: &TreePath) -> Result<bool, VfsError> {
+        let workspace = branch.workspace()?;
+        match workspace.lookup_path(path).map_err(|error| branch.refused(error)) {
+            Ok(attr) => {
+                workspace.forget(attr.ino, 1);
+                Ok(true)
+            }
+            Err(VfsError::NotFound | VfsError::NotDirectory) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) fn lookup_conflict(
@@ -84,9 +105,7 @@ impl Vfs {
         match found {
             None => Ok(Lookup::Absent { ttl: Duration::ZERO }),
             Some(Found::Folder) => self.found_control(ControlNode::new(dir.branch(), Control::Side(side, path()))),
-            Some(Found::Side(..)) if side == ConflictSide::Ours => {
-                self.found_control(ControlNode::new(dir.branch(), Control::Ours(path())))
-            }
+            Some(Found::Ours) => self.found_control(ControlNode::new(dir.branch(), Control::Ours(path()))),
             Some(Found::Side(entry, head)) => {
                 let entry = self.shown_side(dir, path(), entry, &head)?;
                 let attr = self.snapshot_attr(&entry);
@@ -129,7 +148,7 @@ impl Vfs {
                     let node = control(Control::Side(side, path));
                     (node.ino(), node.kind())
                 }
-                Found::Side(..) if side == ConflictSide::Ours => {
+                Found::Ours => {
                     let node = control(Control::Ours(path));
                     (node.ino(), node.kind())
                 }
@@ -160,38 +179,17 @@ mod tests {
     }
 
     #[test]
-    fn folders_lead_to_unresolved_sides_that_are_there() {
-        use crate::model::entry::{Content, Meta};
-        use crate::model::merge::Side;
-        use crate::model::time::Time;
-        let entry = Entry {
-            meta: Meta { mode: 0o644, owner: None, mtime: Time(0), xattrs: Vec::new() },
-            content: Content::Fifo,
+    fn folders_lead_to_what_is_in_conflict() {
+        let all = || ["a/b", "a/c/d", "e", "e/f"].map(|text| (path(text), Found::Ours)).to_vec();
+        let shown = |above: &str| {
+            let names = names(all(), &path(above)).into_iter();
+            names
+                .map(|(name, found)| (String::from_utf8(name).unwrap(), matches!(found, Found::Ours)))
+                .collect::<Vec<_>>()
         };
-        let conflict = |text: &str, theirs: bool, resolved| KeptConflict {
-            path: path(text),
-            kind: "content".into(),
-            base: None,
-            ours: Some(entry.clone()),
-            theirs: theirs.then(|| entry.clone()),
-            head: CommitId([0; 32]),
-            resolved,
-        };
-        let all = || {
-            vec![
-                conflict("a/b", true, None),
-                conflict("a/c/d", true, None),
-                conflict("e", false, None),
-                conflict("f", true, Some(Side::Ours)),
-            ]
-        };
-        let shown = |side, above: &str| {
-            names(all(), side, &path(above)).into_keys().map(|n| String::from_utf8(n).unwrap()).collect::<Vec<_>>()
-        };
-        assert_eq!(shown(ConflictSide::Ours, ""), ["a", "e"]);
-        assert_eq!(shown(ConflictSide::Theirs, ""), ["a"]);
-        assert_eq!(shown(ConflictSide::Base, ""), Vec::<String>::new());
-        assert_eq!(shown(ConflictSide::Theirs, "a"), ["b", "c"]);
-        assert_eq!(shown(ConflictSide::Theirs, "a/c"), ["d"]);
+        assert_eq!(shown(""), [("a".into(), false), ("e".into(), true)]);
+        assert_eq!(shown("a"), [("b".into(), true), ("c".into(), false)]);
+        assert_eq!(shown("a/c"), [("d".into(), true)]);
+        assert_eq!(shown("x"), []);
     }
 }
