@@ -1,8 +1,8 @@
 //! The hard-link table: groups of paths as a split sequence.
 //!
 //! A group of many paths would not fit in a node, so the items of the sequence are parts of groups: each lists the
-//! group's first path and then some more. Parts of a group are adjacent; an item's key is its first path, NUL, its
-//! second path, which sorts as the pair of both does.
+//! group's first path and then some more. Parts of a group are adjacent, and `model::source::read_links` joins them; an
+//! item's key is its first path, NUL, its second path, which sorts as the pair of both does.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -216,16 +216,4 @@ fn child_of(node: LinkNode) -> Result<LinkChild> {
     };
     let last_key = last_key.ok_or_else(|| unstorable(WHAT, "it is empty"))?;
     Ok(LinkChild { last_key, id: link_node_id(&node)?, body: LinkBody::Here(Arc::new(node)) })
-}
-
-/// Whole groups from the groups of all leaves in order.
-pub fn join_parts(parts: impl IntoIterator<Item = LinkGroup>) -> Vec<LinkGroup> {
-    let mut groups: Vec<LinkGroup> = Vec::new();
-    for LinkGroup(paths) in parts {
-        match groups.last_mut() {
-            Some(LinkGroup(last)) if last.first() == paths.first() => last.extend(paths.into_iter().skip(1)),
-            _ => groups.push(LinkGroup(paths)),
-        }
-    }
-    groups
 }

@@ -143,7 +143,8 @@ impl Node {
 
 /// A set of names of one file: sorted paths, at least two.
 ///
-/// A large group stands in the table as several adjacent ones with the same first path (see `format::link`).
+/// A large group stands in the table as several adjacent ones with the same first path (see `format::link`);
+/// [`super::source::read_links`] joins them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LinkGroup(pub Vec<super::path::TreePath>);
 

@@ -7,8 +7,8 @@ use super::error::Miss;
 use crate::model::entry::Entry;
 use crate::model::id::NodeId;
 use crate::model::path::TreePath;
-use crate::model::source::NodeSource;
-use crate::model::tree::{Child, DirContent, LinkBody, LinkGroup, LinkNode, NamedEntry, Node, NodeBody, Root, Step};
+use crate::model::source::read_links;
+use crate::model::tree::{Child, DirContent, LinkGroup, NamedEntry, Node, NodeBody, Root, Step};
 use crate::repo::error::RepoError;
 use crate::repo::objects::Objects;
 
@@ -98,15 +98,8 @@ pub struct LinkIndex {
 impl LinkIndex {
     pub async fn load(objects: &Objects, root: &Root) -> Result<LinkIndex, RepoError> {
         let mut index = LinkIndex::default();
-        let Some(table) = &root.links else { return Ok(index) };
-        let mut waiting: Vec<(NodeId, LinkBody)> = vec![(table.id, table.body.clone())];
-        while let Some((id, body)) = waiting.pop() {
-            match &*objects.link_node(&id, &body).await? {
-                LinkNode::Leaf(groups) => groups.iter().for_each(|group| index.add(group.clone())),
-                LinkNode::Inner { children, .. } => {
-                    waiting.extend(children.iter().map(|child| (child.id, child.body.clone())));
-                }
-            }
+        for group in read_links(objects, root.links.as_ref()).await? {
+            index.add(group);
         }
         Ok(index)
     }

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use meshfs::format::error::FormatError;
 use meshfs::format::limits::NODE_BYTES_MAX;
-use meshfs::format::link::{build_links, decode_link_node, encode_link_node, join_parts, link_node_id};
+use meshfs::format::link::{build_links, decode_link_node, encode_link_node, link_node_id};
+use meshfs::format::node::decode_node;
 use meshfs::model::id::NodeId;
 use meshfs::model::path::TreePath;
-use meshfs::model::tree::{LinkBody, LinkChild, LinkGroup, LinkNode, LinkTable};
+use meshfs::model::source::{NodeSource, read_links};
+use meshfs::model::tree::{LinkBody, LinkChild, LinkGroup, LinkNode, LinkTable, Node, NodeBody};
 use proptest::prelude::*;
 
 use crate::made::location;
@@ -33,16 +36,27 @@ fn store(id: NodeId, body: &LinkBody, stored: &mut HashMap<NodeId, Vec<u8>>) {
 }
 
 fn read(table: &LinkTable) -> (Vec<LinkGroup>, usize) {
-    let mut stored = HashMap::new();
-    store(table.id, &table.body, &mut stored);
-    let (mut parts, mut work) = (Vec::new(), vec![table.id]);
-    while let Some(id) = work.pop() {
-        match decode_link_node(&stored[&id], &id).unwrap() {
-            LinkNode::Leaf(leaf) => parts.extend(leaf),
-            LinkNode::Inner { children, .. } => work.extend(children.iter().rev().map(|child| child.id)),
-        }
+    let mut stored = Stored(HashMap::new());
+    store(table.id, &table.body, &mut stored.0);
+    let table = LinkTable { id: table.id, body: LinkBody::Stored(location(1, 0)) };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let groups = runtime.block_on(read_links(&stored, Some(&table))).unwrap();
+    (groups, stored.0.len())
+}
+
+/// Nodes as they are stored, and nothing else.
+struct Stored(HashMap<NodeId, Vec<u8>>);
+
+impl NodeSource for Stored {
+    type Error = FormatError;
+
+    async fn node(&self, id: &NodeId, _: &NodeBody) -> Result<Arc<Node>, FormatError> {
+        decode_node(&self.0[id], id).map(Arc::new)
     }
-    (join_parts(parts), stored.len())
+
+    async fn link_node(&self, id: &NodeId, _: &LinkBody) -> Result<Arc<LinkNode>, FormatError> {
+        decode_link_node(&self.0[id], id).map(Arc::new)
+    }
 }
 
 proptest! {
