@@ -1,6 +1,7 @@
 //! Repositories on real stores: logs, attempts, refs, revisions; every interleaving that once went wrong, by name.
 
 mod attempts;
+mod checking;
 mod collections;
 mod cost;
 mod database;
