@@ -6,6 +6,8 @@ mod common;
 mod machine;
 
 mod content;
+mod control;
 mod levels;
+mod machines;
 mod names;
 mod rights;
