@@ -169,8 +169,18 @@ impl Workspace {
 
     /// Drops the staged changes at these paths and below: the base shows again.
     pub async fn drop_changes(&self, paths: &[TreePath]) -> Result<()> {
+        let staged = self.status().await?;
         let settle = paths.iter().map(|path| (path.clone(), Settle::Theirs)).collect();
-        self.rebase(self.base(), &settle).await
+        self.rebase(self.base(), &settle).await?;
+        // Each name below on its own: of those in use the kernel would keep what it knows when a name above goes.
+        let names = staged.iter().flat_map(|change| match change {
+            Change::Renamed { from, path, .. } => vec![from, path],
+            Change::Added { path, .. } | Change::Deleted { path, .. } | Change::Modified { path, .. } => vec![path],
+        });
+        let dropped = names.filter(|name| paths.iter().any(|path| name.starts_with(path)));
+        let moved: Vec<_> =
+            dropped.flat_map(|name| [(name.clone(), Moved::Name), (name.clone(), Moved::Attributes)]).collect();
+        self.tell(&moved).await
     }
 }
 
