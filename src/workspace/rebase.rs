@@ -117,6 +117,17 @@ impl<'a> Rebase<'a> {
     pub fn new(taken: Option<&'a Taken>, settle: &'a Settlements, locked: &'a HashSet<u64>) -> Rebase<'a> {
         Rebase { taken, settle, locked, cleared: Vec::new(), met: HashMap::new(), linked: Vec::new() }
     }
+
+    /// Is the inode part of the commit?
+    fn took(&self, ino: u64) -> bool {
+        self.taken.is_some_and(|taken| taken.nodes.contains_key(&ino))
+    }
+}
+
+/// Where the untouched name comes from when its directory keeps what it was renamed with (see `new_origin`).
+fn inside_moved(here: &Spot<'_>, named: &NamedDirent) -> Option<OriginPath> {
+    let parent = here.origin.filter(|parent| named.home && parent.path.base_path().is_none())?;
+    Some(parent.path.child(&named.name))
 }
 
 /// What a row's fields are compared with to see whether they were changed here.
@@ -328,6 +339,9 @@ impl State {
         let mapped = |path: TreePath| run.taken.map_or_else(|| path.clone(), |taken| taken.map(&path));
         let path = match (&node.origin, committed) {
             (_, Some(path)) => path,
+            (Some(origin), None) if let Some(path) = inside_moved(here, named) => {
+                return Ok(Some(Origin { path, entry: origin.entry.clone() }));
+            }
             (Some(origin), None) => match origin.path.base_path() {
                 Some(path) => mapped(path),
                 // Put here from elsewhere, and nothing of it is in any base yet.
@@ -341,6 +355,14 @@ impl State {
             }
         };
         let entry = base::find_path(&self.objects, &self.snapshot.root.entry, &path)?;
+        if let (Some(old), Some(entry), false) = (&node.origin, &entry, run.took(node.ino))
+            && old.entry.content_key() != entry.content_key()
+            && !named.home
+            && self.overlay.db.home_names_of(node.ino)?.is_empty()
+        {
+            // It was renamed here and changed there: it stays what was renamed, as the merge has it.
+            return Ok(Some(Origin { path: OriginPath::foreign(node.ino), entry: old.entry.clone() }));
+        }
         let path = OriginPath::of_base(&path);
         Ok(entry
             .filter(|entry| entry.kind() == node.kind)

@@ -229,7 +229,7 @@ impl Status<'_> {
         let told = self.told.split_off(before);
         let stays = |change: &Change| {
             let inner = change.path().strip_prefix(path).unwrap_or_default().under(&at);
-            !self.moved_away.iter().any(|moved| inner.starts_with(moved))
+            !self.is_moved_below(&at, inner)
         };
         let left: Vec<_> = match self.moved_away.is_empty() {
             true => told,
@@ -237,6 +237,20 @@ impl Status<'_> {
         };
         self.told.extend(left);
         Ok(())
+    }
+
+    /// Was the path, or a directory between it and `top`, renamed?
+    fn is_moved_below(&self, top: &TreePath, mut path: TreePath) -> bool {
+        while path.starts_with(top) {
+            if self.moved_away.contains(&path) {
+                return true;
+            }
+            match path.split_last() {
+                Some((parent, _)) => path = parent,
+                None => break,
+            }
+        }
+        false
     }
 
     /// Tells the difference of two entries at a path, and of what is in them.
