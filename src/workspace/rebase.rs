@@ -21,6 +21,9 @@ use crate::overlay::node::{Node, Origin, OriginPath};
 use crate::overlay::xattr::StagedValue;
 use crate::repo::domain::Snapshot;
 
+/// Names of a directory looked at in one step.
+const NAMES_PER_STEP: usize = 512;
+
 /// What becomes of the staged changes at one path.
 #[derive(Clone, Debug)]
 pub enum Settle {
@@ -175,7 +178,7 @@ impl State {
         let origin = Origin { path: OriginPath::of_base(&path), entry: Arc::new(self.snapshot.root.entry.clone()) };
         let theirs = matches!(run.settle.get(&path), Some(Settle::Theirs));
         self.rebase_names(run, &Spot { ino: node.ino, path: &path, origin: Some(&origin) }, theirs)?;
-        let node = self.adopt(run, &node, &origin, theirs)?;
+        let node = self.adopt(run, &node, None, &origin, theirs)?;
         self.put_row(Node { origin: Some(origin), ..node }).map(drop)
     }
 
@@ -230,6 +233,7 @@ impl State {
         if let Some((node, goes)) = run.met.get(&ino).cloned() {
             return if goes { self.clear(run, here, named, &node) } else { self.put_again(here, named, &node) };
         }
+        let replaced = self.replaced(run, here, named, &node, below.as_ref())?;
         let origin = self.new_origin(run, here, named, &node, below)?;
         if origin.is_none() && !theirs && self.is_unchanged_below(&node)? {
             return self.drop_staged(here.ino, &named.name, ino);
@@ -244,10 +248,14 @@ impl State {
         }
         let node = self.replace_if_other_content(&node, origin.as_ref())?;
         if node.kind == Kind::Dir {
+            if let (Some(replaced), Some(origin), false) = (&replaced, &origin, theirs) {
+                self.hide(ino, replaced, &origin.entry)?;
+            }
             self.rebase_names(run, &Spot { ino, path, origin: origin.as_ref() }, theirs)?;
         }
         let Some(origin) = origin else { return self.keep_without_base(here, named, &node) };
-        let adopted = Node { origin: Some(origin.clone()), ..self.adopt(run, &node, &origin, theirs)? };
+        let adopted =
+            Node { origin: Some(origin.clone()), ..self.adopt(run, &node, replaced.as_ref(), &origin, theirs)? };
         let goes = home && self.may_clear(run, &node, &adopted)?;
         if node.nlink > 1 {
             run.met.insert(node.ino, (Arc::new(adopted.clone()), goes));
@@ -356,7 +364,8 @@ impl State {
         };
         let entry = base::find_path(&self.objects, &self.snapshot.root.entry, &path)?;
         if let (Some(old), Some(entry), false) = (&node.origin, &entry, run.took(node.ino))
-            && old.entry.content_key() != entry.content_key()
+            && !(old.entry.same_but_times(entry)
+                && (node.kind == Kind::Dir || old.entry.meta.mtime == entry.meta.mtime))
             && !named.home
             && self.overlay.db.home_names_of(node.ino)?.is_empty()
         {
@@ -369,15 +378,64 @@ impl State {
             .map(|entry| Origin { path: self.canonical(&path, &entry), entry: Arc::new(entry) }))
     }
 
-    /// The row with what was not changed here taken from its new origin.
-    fn adopt(&mut self, run: &Rebase<'_>, node: &Node, new: &Origin, theirs: bool) -> Result<Node> {
-        let taken = run.taken.and_then(|taken| taken.nodes.get(&node.ino));
-        let reference = match (taken, &node.origin) {
-            (Some(taken), _) => Some(Reference { mode: taken.mode, owner: taken.owner, mtime: taken.mtime }),
-            (None, Some(old)) => {
-                let meta = &old.entry.meta;
-                Some(Reference { mode: meta.mode, owner: meta.owner, mtime: meta.mtime })
+    /// What of its kind the base had at the place of something new: names of it that are not here were deleted here.
+    fn replaced(
+        &mut self,
+        run: &Rebase<'_>,
+        here: &Spot<'_>,
+        named: &NamedDirent,
+        node: &Node,
+        below: Option<&Entry>,
+    ) -> Result<Option<Entry>> {
+        if node.origin.is_some() || run.took(node.ino) {
+            return Ok(None);
+        }
+        // Made after the commit looked: whatever the commit has there was replaced.
+        let before = match run.taken {
+            Some(_) => below.cloned(),
+            None => {
+                let parent = self.row(here.ino)?;
+                let origin = parent.as_ref().and_then(|parent| parent.origin.as_ref());
+                match origin.and_then(|origin| origin.entry.as_dir()) {
+                    Some(dir) => base::find(&self.objects, dir, &named.name)?,
+                    None => None,
+                }
             }
+        };
+        Ok(before.filter(|entry| entry.kind() == node.kind))
+    }
+
+    /// Lets nothing of the new base show in a directory that was deleted there and made again here.
+    fn hide(&mut self, ino: u64, before: &Entry, now: &Entry) -> Result<()> {
+        let (Some(before), Some(now)) = (before.as_dir(), now.as_dir()) else { return Ok(()) };
+        let mut after = Vec::new();
+        loop {
+            let names = base::list(&self.objects, before, &after, NAMES_PER_STEP)?;
+            let Some(last) = names.last() else { return Ok(()) };
+            after = last.name.clone();
+            for found in names {
+                let shows = base::find(&self.objects, now, &found.name)?.is_some();
+                if shows && self.overlay.db.dirent(ino, &found.name)?.is_none() {
+                    self.overlay.db.put_dirent(ino, &found.name, Dirent::Whiteout, false)?;
+                }
+            }
+        }
+    }
+
+    /// The row with what was not changed here taken from its new origin.
+    fn adopt(
+        &mut self,
+        run: &Rebase<'_>,
+        node: &Node,
+        replaced: Option<&Entry>,
+        new: &Origin,
+        theirs: bool,
+    ) -> Result<Node> {
+        let taken = run.taken.and_then(|taken| taken.nodes.get(&node.ino));
+        let before = node.origin.as_ref().map(|old| &*old.entry).or(replaced).map(|entry| &entry.meta);
+        let reference = match (taken, before) {
+            (Some(taken), _) => Some(Reference { mode: taken.mode, owner: taken.owner, mtime: taken.mtime }),
+            (None, Some(meta)) => Some(Reference { mode: meta.mode, owner: meta.owner, mtime: meta.mtime }),
             (None, None) => None,
         };
         let meta = &new.entry.meta;
