@@ -33,7 +33,7 @@ const READ_BYTES: usize = 4 << 20;
 
 /// A tree that an address leads into.
 pub enum Tree {
-    Snapshot(SnapshotView),
+    Snapshot(Box<SnapshotView>),
     Workspace(Arc<Workspace>),
     /// The root of a branch in a mount, or any local folder.
     Folder(PathBuf),
@@ -63,7 +63,7 @@ pub async fn open(context: &Context<'_>, address: &Address) -> Result<Tree, Fail
     let branch = match &address.view {
         View::Revision(_) => {
             let (domain, id) = refs::commit_of(context, address).await?;
-            return Ok(Tree::Snapshot(SnapshotView::open(domain.snapshot(&id).await?).await?));
+            return Ok(Tree::Snapshot(Box::new(SnapshotView::open(domain.snapshot(&id).await?).await?)));
         }
         View::Branch(branch) => Some(branch.clone()),
         View::Default => None,
@@ -83,7 +83,7 @@ pub async fn open(context: &Context<'_>, address: &Address) -> Result<Tree, Fail
     }
     // Nothing was ever staged here, so the working tree is the head: no lock, no folder.
     let head = refs::head_of(&domain, &branch)?;
-    Ok(Tree::Snapshot(SnapshotView::open(domain.snapshot(&head).await?).await?))
+    Ok(Tree::Snapshot(Box::new(SnapshotView::open(domain.snapshot(&head).await?).await?)))
 }
 
 /// The working tree that an address is in, to be written to.
@@ -147,7 +147,7 @@ impl Tree {
     /// What `path` leads to, if it leads to something.
     pub async fn look(&self, path: &TreePath) -> Result<Option<Node>, Failure> {
         let found = match self {
-            Tree::Snapshot(view) => settled(view, || view.lookup(path)).await.map(Node::of_snapshot),
+            Tree::Snapshot(view) => settled(&**view, || view.lookup(path)).await.map(Node::of_snapshot),
             Tree::Workspace(workspace) => {
                 let attr = settled(&**workspace, || workspace.lookup_path(path)).await;
                 attr.map(|attr| Node::of_attr(attr, Place::Workspace { ino: attr.ino }))
@@ -179,7 +179,7 @@ impl Tree {
     async fn batch(&self, dir: &Node, path: &TreePath, after: Option<&[u8]>) -> Result<Vec<(Vec<u8>, Node)>, Failure> {
         match (self, &dir.place) {
             (Tree::Snapshot(view), _) => {
-                let listed = settled(view, || view.readdir(path, after, LIST_BATCH)).await?;
+                let listed = settled(&**view, || view.readdir(path, after, LIST_BATCH)).await?;
                 Ok(listed.into_iter().map(|(name, node)| (name, Node::of_snapshot(node))).collect())
             }
             (Tree::Workspace(workspace), Place::Workspace { ino }) => {
@@ -214,7 +214,7 @@ impl Tree {
         loop {
             let bytes = match (self, &file.place, &open) {
                 (Tree::Snapshot(view), Place::Snapshot(node), _) => {
-                    settled(view, || view.read(node, offset, READ_BYTES, Some(&ahead))).await?
+                    settled(&**view, || view.read(node, offset, READ_BYTES, Some(&ahead))).await?
                 }
                 (Tree::Workspace(workspace), _, Some(open)) => {
                     settled(&**workspace, || open.read(offset, READ_BYTES)).await?

@@ -206,10 +206,10 @@ impl Daemon {
             Ok(Unmounted::Lazy) => tracing::info!("the mount was in use: detached"),
             Err(error) => tracing::warn!(%error, "cannot unmount"),
         }
-        if within(&*self.sys.clock, DETACHED_LIMIT, self.session.wait()).await.is_none() {
-            if let Err(error) = self.session.abort() {
-                tracing::warn!(%error, "cannot end the kernel's connection; the end of this process does");
-            }
+        if within(&*self.sys.clock, DETACHED_LIMIT, self.session.wait()).await.is_none()
+            && let Err(error) = self.session.abort()
+        {
+            tracing::warn!(%error, "cannot end the kernel's connection; the end of this process does");
         }
     }
 
