@@ -31,6 +31,9 @@ pub(super) struct PlaceWriter {
 
 impl PlaceWriter {
     pub fn put(&mut self, location: &Location) -> Result<()> {
+        if location.pack == PackName::NONE {
+            return Err(FormatError::ChildNotStored { what: "a node", child: "something in no pack".to_owned() });
+        }
         let at = match self.index.get(&location.pack) {
             Some(at) => *at,
             None => {

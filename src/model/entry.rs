@@ -174,12 +174,18 @@ impl Entry {
     }
 }
 
+impl XattrValue {
+    /// Equal, wherever long values lie.
+    pub fn same(&self, other: &XattrValue) -> bool {
+        match (self, other) {
+            (XattrValue::Inline(a), XattrValue::Inline(b)) => a == b,
+            (XattrValue::Chunk { id: a, .. }, XattrValue::Chunk { id: b, .. }) => a == b,
+            _ => false,
+        }
+    }
+}
+
 /// Equal names and values, wherever long values lie.
 pub fn same_xattrs(a: &[Xattr], b: &[Xattr]) -> bool {
-    let same_value = |a: &XattrValue, b: &XattrValue| match (a, b) {
-        (XattrValue::Inline(a), XattrValue::Inline(b)) => a == b,
-        (XattrValue::Chunk { id: a, .. }, XattrValue::Chunk { id: b, .. }) => a == b,
-        _ => false,
-    };
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.name == b.name && same_value(&a.value, &b.value))
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.name == b.name && a.value.same(&b.value))
 }

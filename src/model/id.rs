@@ -122,3 +122,9 @@ pub struct Location {
     pub len: u32,
     pub codec: Codec,
 }
+
+impl PackName {
+    /// Stands for a pack where something only has an id: what was hashed and not sent, or not even read. No pack is
+    /// called so, and no place in one is ever stored.
+    pub const NONE: PackName = PackName([0; 16]);
+}

@@ -18,7 +18,7 @@ use super::staged::{StagedFile, StagedTree};
 use super::state::Result;
 use super::view::Workspace;
 use crate::model::content::{ExternalContent, FileBody, FileContent};
-use crate::model::entry::{Content, XattrValue};
+use crate::model::entry::{Content, XATTR_INLINE_BYTES_MAX, XattrValue};
 use crate::model::id::{ChunkId, Codec, ContentId, Location, PackName};
 use crate::model::path::TreePath;
 use crate::overlay::node::Node;
@@ -199,11 +199,7 @@ impl Contents for Unread<'_> {
     }
 
     fn xattr(&mut self, value: Vec<u8>) -> BoxFuture<'_, Result<XattrValue>> {
-        let id = ChunkId(*blake3::hash(&value).as_bytes());
-        let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
-        let short = value.len() <= crate::model::entry::XATTR_INLINE_BYTES_MAX;
-        let value = if short { XattrValue::Inline(value) } else { XattrValue::Chunk { len, id, location: nowhere() } };
-        Box::pin(async { Ok(value) })
+        Box::pin(async { Ok(unsent_xattr(value)) })
     }
 }
 
@@ -245,6 +241,15 @@ fn unread(mark: &[&[u8]], size: u64) -> FileContent {
     FileContent { size, id: ContentId(*hasher.finalize().as_bytes()), body: FileBody::Pages(nowhere()) }
 }
 
+/// An attribute's value as an entry has it, without a place where it could be read.
+pub(super) fn unsent_xattr(value: Vec<u8>) -> XattrValue {
+    if value.len() <= XATTR_INLINE_BYTES_MAX {
+        return XattrValue::Inline(value);
+    }
+    let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
+    XattrValue::Chunk { len, id: ChunkId(*blake3::hash(&value).as_bytes()), location: nowhere() }
+}
+
 fn nowhere() -> Location {
-    Location { pack: PackName([0; 16]), offset: 0, len: 0, codec: Codec::Raw }
+    Location { pack: PackName::NONE, offset: 0, len: 0, codec: Codec::Raw }
 }

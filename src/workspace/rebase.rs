@@ -8,12 +8,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::base::{self, LinkIndex};
+use super::contents::unsent_xattr;
 use super::error::WorkspaceError;
 use super::live::Place;
 use super::number::{self, Seeds};
 use super::staged::StagedTree;
 use super::state::{After, Result, State};
-use crate::model::entry::{Entry, Kind, Owner};
+use crate::model::entry::{Entry, Kind, Owner, Xattr};
 use crate::model::path::TreePath;
 use crate::model::time::Time;
 use crate::overlay::dirent::{Dirent, NamedDirent};
@@ -553,10 +554,7 @@ impl State {
             Some(origin) if replaced => super::state::derived_node(ino, origin.clone()),
             _ => Node { origin: origin.clone(), ..node.clone() },
         };
-        self.overlay.db.delete_xattrs(ino)?;
-        for xattr in &entry.meta.xattrs {
-            self.overlay.db.put_xattr(ino, &xattr.name, &StagedValue::Base(xattr.value.clone()))?;
-        }
+        self.blend_xattrs(node.ino, ino, origin.as_ref(), &entry.meta.xattrs)?;
         let meta = &entry.meta;
         let blended = Node {
             mode: meta.mode,
@@ -570,6 +568,26 @@ impl State {
         let home = self.is_home(here, named, origin.as_ref());
         self.put_row(blended)?;
         Ok(self.overlay.db.put_dirent(here.ino, &named.name, Dirent::Ino(ino), home)?)
+    }
+
+    /// Gives `to` the attributes of a merge, of whose long values only the ids count: their bytes are the base's, or
+    /// what was set at `from`, which may be the only copy.
+    fn blend_xattrs(&mut self, from: u64, to: u64, base: Option<&Origin>, merged: &[Xattr]) -> Result<()> {
+        let staged: HashMap<_, _> = self.overlay.db.xattrs(from)?.into_iter().collect();
+        let base = base.map(|origin| origin.entry.meta.xattrs.as_slice()).unwrap_or_default();
+        self.overlay.db.delete_xattrs(to)?;
+        for Xattr { name, value } in merged {
+            let of_base = base.iter().find(|xattr| xattr.name == *name && xattr.value.same(value));
+            let value = match (of_base, staged.get(name)) {
+                (Some(xattr), _) => StagedValue::Base(xattr.value.clone()),
+                (None, Some(StagedValue::Bytes(bytes))) if unsent_xattr(bytes.clone()).same(value) => {
+                    StagedValue::Bytes(bytes.clone())
+                }
+                (None, _) => StagedValue::Base(value.clone()),
+            };
+            self.overlay.db.put_xattr(to, name, &value)?;
+        }
+        Ok(())
     }
 
     /// Names that the new base gives to the row's file and the row does not have yet.

@@ -2,6 +2,7 @@
 //! filesystem in memory; everything that can be seen is compared after every step. A failure found becomes a test in
 //! `regressions.rs`.
 
+mod attributes;
 mod commit;
 mod compare;
 mod data;

@@ -142,7 +142,7 @@ impl PackWriter {
         self.check()?;
         if self.dry {
             let len = u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX);
-            return Ok(Location { pack: PackName([0; 16]), offset: 0, len, codec: frame.codec });
+            return Ok(Location { pack: PackName::NONE, offset: 0, len, codec: frame.codec });
         }
         self.busy = true;
         let added = self.try_add(frame, id).await;
