@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::error::Result;
-use super::limits::{LEVEL_MAX, NODE_BYTES_MAX};
+use super::limits::{LEVEL_MAX, NODE_BYTES_MAX, NODE_BYTES_TARGET};
 use super::node::{child_size, entry_size, is_inlined, node_id};
 use super::wire::{HEADER_BYTES, unstorable};
 use crate::model::id::Location;
@@ -67,8 +67,7 @@ fn is_last(level: u8, items: u64, key: &[u8], size: u64) -> bool {
     let hash = hasher.update(key).finalize();
     let mut first = [0; 8];
     first.copy_from_slice(&hash.as_bytes()[..8]);
-    // size * 2^64 / NODE_BYTES_TARGET
-    let bound = u128::from(size) << 48;
+    let bound = (u128::from(size) << 64) / u128::from(NODE_BYTES_TARGET);
     u128::from(u64::from_be_bytes(first)) < bound && (level == 0 || items >= 2)
 }
 
