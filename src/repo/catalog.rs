@@ -7,14 +7,12 @@ use super::follow::LogHead;
 use super::objects::Objects;
 use super::write::Stamp;
 use crate::format::error::FormatError;
+use crate::format::limits::TABLE_EVERY;
 use crate::format::log::{decode_mesh_entry, encode_mesh_entry};
 use crate::model::content::Constants;
 use crate::model::id::Uid;
 use crate::model::log::{DomainChange, DomainInfo, DomainOperation, DomainTable, DomainTableRef, Features, MeshEntry};
 use crate::model::time::Time;
-
-/// Every entry whose seq is a multiple of this carries the whole table.
-const TABLE_EVERY: u64 = 64;
 
 /// A table of at most this many domains stands in every entry: it costs less than the read of another entry that it
 /// saves.

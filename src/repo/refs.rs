@@ -9,15 +9,13 @@ use super::objects::Objects;
 use super::packed_table::read_table;
 use super::write::Stamp;
 use crate::format::error::FormatError;
+use crate::format::limits::TABLE_EVERY;
 use crate::format::log::{decode_entry, encode_entry, fits_in_entry};
 use crate::model::id::{ChunkId, CommitId, Location};
 use crate::model::log::{
     Change, Entry, Features, Fence, Operation, RefIdentity, RefKind, RefName, RefState, RefTable, TableRef,
 };
 use crate::model::time::Time;
-
-/// Every entry whose seq is a multiple of this carries the whole table.
-const TABLE_EVERY: u64 = 64;
 
 /// A table of at most this many refs stands in every entry: it costs less than the read of another entry that it saves.
 const TABLE_ALWAYS_REFS_MAX: usize = 16;

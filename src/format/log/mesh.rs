@@ -8,12 +8,12 @@ use super::super::chunk::check_constants;
 use super::super::error::{FormatError, Result};
 use super::super::id;
 use super::super::json::{self, Extra};
-use super::super::limits::{ENTRY_BYTES_MAX, FORMAT_VERSION, TABLE_IN_ENTRY_BYTES_MAX};
+use super::super::limits::{ENTRY_BYTES_MAX, FORMAT_VERSION};
 use super::canonical;
 use crate::model::address::check_label;
 use crate::model::content::Constants;
 use crate::model::id::{Nonce, Uid};
-use crate::model::log::{DomainChange, DomainInfo, DomainTable, DomainTableRef, Features, MeshEntry};
+use crate::model::log::{DomainChange, DomainInfo, DomainTableRef, Features, MeshEntry};
 use crate::model::time::Time;
 
 const WHAT: &str = "a mesh log entry";
@@ -140,10 +140,4 @@ pub fn decode_mesh_entry(bytes: &[u8]) -> Result<MeshEntry> {
 /// Hash of the canonical bytes of all fields that this version knows.
 pub fn mesh_entry_id(entry: &MeshEntry) -> Result<[u8; 32]> {
     Ok(id::derive(id::MESH_ENTRY, &canonical::mesh_entry(entry)?))
-}
-
-/// Is this table small enough to stand in every entry?
-pub fn domains_fit_in_entry(table: &DomainTable) -> bool {
-    let rows: Vec<_> = table.values().collect();
-    serde_json::to_vec(&rows).is_ok_and(|bytes| bytes.len() <= TABLE_IN_ENTRY_BYTES_MAX)
 }

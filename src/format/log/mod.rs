@@ -5,7 +5,7 @@ mod domain;
 mod mesh;
 
 pub use domain::{decode_entry, decode_table, encode_entry, encode_table, entry_id, fits_in_entry};
-pub use mesh::{decode_mesh_entry, domains_fit_in_entry, encode_mesh_entry, mesh_entry_id};
+pub use mesh::{decode_mesh_entry, encode_mesh_entry, mesh_entry_id};
 
 use super::error::{FormatError, Result};
 use super::limits::{FEATURES_READ, FEATURES_WRITE};
