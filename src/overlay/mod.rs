@@ -11,6 +11,7 @@ pub mod number;
 pub mod ranges;
 pub mod recover;
 pub mod schema;
+pub mod taken;
 pub mod xattr;
 
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use super::error::OverlayError;
@@ -110,7 +111,43 @@ impl Db {
         Ok(db)
     }
 
-    fn pragmas(&self, statements: &str) -> Result<(), OverlayError> {
+    /// A database of its own, with the same tables. It is on disk when a transaction is committed.
+    pub(super) fn create(path: &Path) -> Result<Db, OverlayError> {
+        let connection = Connection::open(path).map_err(|source| db_error(path, source))?;
+        let db = Db { connection, path: path.to_owned() };
+        db.pragmas("PRAGMA journal_mode = MEMORY; PRAGMA synchronous = FULL;")?;
+        db.check_version()?;
+        Ok(db)
+    }
+
+    /// A database that is not written to any more.
+    pub(super) fn open_to_read(path: &Path) -> Result<Db, OverlayError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(|source| db_error(path, source))?;
+        let db = Db { connection, path: path.to_owned() };
+        db.pragmas("PRAGMA query_only = ON;")?;
+        db.check_version()?;
+        Ok(db)
+    }
+
+    /// Puts all rows of a table into the same one of another database.
+    pub(super) fn copy_rows(&self, table: &str, to: &Db) -> Result<(), OverlayError> {
+        let copy = || {
+            let mut read = self.connection.prepare(&format!("SELECT * FROM {table}"))?;
+            let columns = read.column_count();
+            let marks = vec!["?"; columns].join(", ");
+            let mut write = to.connection.prepare(&format!("INSERT INTO {table} VALUES ({marks})"))?;
+            let mut rows = read.query([])?;
+            while let Some(row) = rows.next()? {
+                let values: rusqlite::Result<Vec<Value>> = (0..columns).map(|column| row.get(column)).collect();
+                write.execute(rusqlite::params_from_iter(values?))?;
+            }
+            Ok(())
+        };
+        copy().map_err(|source| to.error(source))
+    }
+
+    pub(super) fn pragmas(&self, statements: &str) -> Result<(), OverlayError> {
         self.connection.set_prepared_statement_cache_capacity(128);
         self.connection.execute_batch(statements).map_err(|source| self.error(source))
     }

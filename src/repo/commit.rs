@@ -78,12 +78,26 @@ pub enum CommitOutcome {
     Condemned { packs: Vec<PackName> },
 }
 
+/// Told of a commit before it is first sent: it may land without anybody living to see it.
+pub type BeforeSend<'a> = &'a (dyn Fn(&Landed) -> Result<(), RepoError> + Sync);
+
 /// Makes `request` the newest commit of its branch, on whatever head the branch has by then.
 pub async fn land(domain: &Domain, upload: &mut Upload, request: &CommitRequest) -> Result<CommitOutcome, RepoError> {
+    land_noted(domain, upload, request, &|_| Ok(())).await
+}
+
+/// [`land`], with `before_send` told of each record that is about to be put into the log.
+pub async fn land_noted(
+    domain: &Domain,
+    upload: &mut Upload,
+    request: &CommitRequest,
+    before_send: BeforeSend<'_>,
+) -> Result<CommitOutcome, RepoError> {
     let base = domain.snapshot(&request.base).await?;
     let mut landing = Landing { domain, upload, request, base, ours: None, settled: Settled::default() };
     let mut state = domain.state();
     let mut stored: Option<Stored> = None;
+    let mut noted = None;
     for race in 0..RACES_MAX {
         let now = match domain.expect(&state, &request.branch, None) {
             // What looks gone may only have been made since the log was last read.
@@ -106,11 +120,14 @@ pub async fn land(domain: &Domain, upload: &mut Upload, request: &CommitRequest)
                 Evaluated::Conflict(conflicts) => return Ok(CommitOutcome::Conflict { conflicts, head: now.target }),
             },
         };
-        match domain.propose(&state, landing.proposal(&state, &record).await?).await? {
+        let proposal = landing.proposal(&state, &record).await?;
+        if noted.replace(record.commit.id) != Some(record.commit.id) {
+            before_send(&landing.landed(&record))?;
+        }
+        match domain.propose(&state, proposal).await? {
             Proposed::Landed { .. } => {
-                domain.remember(record.commit.clone(), record.root);
-                let Settled { blended, overruled } = landing.settled;
-                return Ok(CommitOutcome::Landed(Landed { commit: record.commit, blended, overruled }));
+                domain.remember(record.commit.clone(), record.root.clone());
+                return Ok(CommitOutcome::Landed(landing.landed(&record)));
             }
             Proposed::Moved(moved) => {
                 state = moved;
@@ -163,13 +180,18 @@ struct Landing<'a> {
 }
 
 /// Where a merge has something else than the request asked for.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Settled {
     blended: Vec<(TreePath, Entry)>,
     overruled: Vec<TreePath>,
 }
 
 impl Landing<'_> {
+    fn landed(&self, record: &Stored) -> Landed {
+        let Settled { blended, overruled } = self.settled.clone();
+        Landed { commit: record.commit.clone(), blended, overruled }
+    }
+
     async fn evaluate(&mut self, head: &CommitId) -> Result<Evaluated, RepoError> {
         let objects = self.domain.objects();
         let ours = match self.ours.take() {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::earlier::Earlier;
 use super::rebase::{Settle, Settlements};
+use super::refresh::Refreshed;
 use super::staged::StagedTree;
 use super::state::Result;
 use super::view::Workspace;
@@ -11,7 +13,7 @@ use crate::model::commit::Commit;
 use crate::model::id::CommitId;
 use crate::model::log::Operation;
 use crate::model::merge::{Conflict, MergeOptions};
-use crate::repo::commit::{CommitOutcome, CommitRequest, Landed, land};
+use crate::repo::commit::{CommitOutcome, CommitRequest, Landed, land_noted};
 use crate::repo::error::RepoError;
 use crate::repo::upload::{ProgressHook, Upload};
 
@@ -46,7 +48,10 @@ impl Workspace {
     /// [`super::error::WorkspaceError::Changing`] names files that do not hold still.
     pub async fn commit(&self, options: CommitOptions) -> Result<Committed> {
         let _verb = self.shared.verb.lock().await;
-        self.take_up_earlier().await?;
+        let conflicts = self.take_up_earlier(None, &[]).await?;
+        if !conflicts.is_empty() {
+            return Ok(Committed::Conflict(conflicts));
+        }
         if !self.shared.state.lock().overlay.db.any_change()? {
             return Ok(Committed::Nothing);
         }
@@ -67,8 +72,13 @@ impl Workspace {
                 options: MergeOptions { resolutions: self.resolutions().await?, ..MergeOptions::default() },
                 workspace: Some(self.id()),
             };
-            match land(&self.shared.domain, &mut upload, &request).await? {
-                CommitOutcome::Landed(landed) => return self.landed(&tree, landed).await,
+            let before_send = |landed: &Landed| {
+                let what = || self.shared.dir.display().to_string();
+                let local = |error| RepoError::Local { what: what(), source: Arc::new(std::io::Error::other(error)) };
+                self.keep_taken(&tree, landed).map_err(local)
+            };
+            match land_noted(&self.shared.domain, &mut upload, &request, &before_send).await? {
+                CommitOutcome::Landed(landed) => return self.landed(tree, landed).await,
                 CommitOutcome::Nothing { head } => return self.had_already(&tree, head).await,
                 CommitOutcome::Conflict { conflicts, head } => {
                     let decisions = &request.options.resolutions;
@@ -83,7 +93,7 @@ impl Workspace {
     }
 
     /// How this workspace's attempts are known to the repository.
-    fn id(&self) -> String {
+    pub(super) fn id(&self) -> String {
         self.shared.dir.to_string_lossy().into_owned()
     }
 
@@ -95,55 +105,35 @@ impl Workspace {
     }
 
     /// The commit is in the log: whatever happens from here on, it is not undone.
-    async fn landed(&self, tree: &StagedTree, landed: Landed) -> Result<Committed> {
+    async fn landed(&self, tree: StagedTree, landed: Landed) -> Result<Committed> {
         let commit = landed.commit.clone();
-        if let Err(error) = self.adopt_landed(tree, landed).await {
-            // The next verb takes it up: what landed and what is staged still then agree wherever they are the same.
-            tracing::warn!(commit = %commit.id, %error, "the commit landed, but the workspace is not on it yet");
+        match self.adopt_landed(tree, landed).await {
+            Ok(Refreshed::Conflict(conflicts)) => {
+                let paths = conflicts.len();
+                tracing::warn!(commit = %commit.id, paths, "it landed beside others' changes of what was written since");
+            }
+            Ok(_) => self.taken_up()?,
+            // The next verb takes it up.
+            Err(error) => {
+                tracing::warn!(commit = %commit.id, %error, "the commit landed, but the workspace is not on it yet");
+            }
         }
         Ok(Committed::Landed(commit))
     }
 
-    async fn adopt_landed(&self, tree: &StagedTree, landed: Landed) -> Result<()> {
+    async fn adopt_landed(&self, tree: StagedTree, landed: Landed) -> Result<Refreshed> {
         let snapshot = self.shared.domain.snapshot(&landed.commit.id).await?;
-        let settle = settlements(landed.blended, landed.overruled);
-        let moved = self.commit_landed(snapshot.clone(), tree, &settle).await?;
-        if moved {
-            self.forget_conflicts()?;
-            self.shared.state.lock().overlay.db.set_meta(SOURCES_KEY, b"")?;
-        } else {
-            self.move_to(snapshot, None, &[]).await?;
-        }
-        Ok(self.shared.domain.take_up(&self.id())?)
+        let earlier = Earlier::new(snapshot, tree, settlements(landed.blended, landed.overruled))?;
+        self.adopt(&earlier, None, &[]).await
     }
 
     /// Others committed the same: the workspace goes on from their commit.
     async fn had_already(&self, tree: &StagedTree, head: CommitId) -> Result<Committed> {
         if head != tree.base().commit.id {
             let snapshot = self.shared.domain.snapshot(&head).await?;
-            self.move_to(snapshot, None, &[]).await?;
+            self.move_to(snapshot, None, None, &[]).await?;
         }
         Ok(Committed::Nothing)
-    }
-
-    /// A commit of this workspace may have landed without its process living to see it.
-    pub(super) async fn take_up_earlier(&self) -> Result<()> {
-        let domain = &self.shared.domain;
-        let settled = domain.settled(&self.id()).await?;
-        if settled.is_empty() {
-            return Ok(());
-        }
-        let ours = |change: &&crate::model::log::Change| {
-            change.name == self.shared.branch.name && change.created_seq == self.shared.branch.created_seq
-        };
-        let landed = settled.iter().filter(|attempt| attempt.landed).flat_map(|attempt| &attempt.changes);
-        if let Some(commit) = landed.filter(ours).filter_map(|change| change.target).next_back()
-            && !domain.is_ancestor(&commit, &self.head()).await?
-        {
-            let snapshot = domain.snapshot(&commit).await?;
-            self.move_to(snapshot, None, &[]).await?;
-        }
-        Ok(domain.take_up(&self.id())?)
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 
+use super::earlier::Earlier;
 use super::edit::{Contents, ReadFile};
 use super::error::{ChangingFile, WorkspaceError};
 use super::observer::Invalidation;
@@ -174,6 +175,8 @@ impl ReadAt for OverExternal {
 /// Contents that are not read: each staged file is different from everything but itself as it is now.
 pub(super) struct Unread<'a> {
     pub workspace: &'a Workspace,
+    /// A commit that has some of them.
+    pub earlier: Option<&'a Earlier>,
     /// Files met, by path.
     pub met: Vec<(TreePath, u64)>,
 }
@@ -187,8 +190,14 @@ impl Contents for Unread<'_> {
     ) -> BoxFuture<'a, Result<ReadFile>> {
         Box::pin(async move {
             let file = self.workspace.staged_file(tree, node.ino)?.ok_or(WorkspaceError::Stale)?;
-            self.met.push((path.clone(), node.ino));
-            let content = unread(&[&node.ino.to_le_bytes()[..], &file.node.change.to_le_bytes()], file.identity.size);
+            let committed = match self.earlier {
+                Some(earlier) => earlier.content(&self.workspace.shared.objects, &file.node).await?,
+                None => None,
+            };
+            let content = committed.unwrap_or_else(|| {
+                self.met.push((path.clone(), node.ino));
+                unread(&[&node.ino.to_le_bytes()[..], &file.node.change.to_le_bytes()], file.identity.size)
+            });
             let StagedFile { node, xattrs, identity, .. } = file;
             Ok(ReadFile { content, node: Node::clone(&node), mtime: identity.mtime, xattrs })
         })
@@ -233,7 +242,7 @@ impl Contents for Partly<'_> {
 }
 
 /// A content that equals no other, of which nothing but the size is known.
-fn unread(mark: &[&[u8]], size: u64) -> FileContent {
+pub(super) fn unread(mark: &[&[u8]], size: u64) -> FileContent {
     let mut hasher = blake3::Hasher::new_derive_key("meshfs 2026-11 contents not read");
     for part in mark {
         hasher.update(part);

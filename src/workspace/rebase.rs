@@ -12,8 +12,8 @@ use super::contents::unsent_xattr;
 use super::error::WorkspaceError;
 use super::live::Place;
 use super::number::{self, Seeds};
-use super::staged::StagedTree;
 use super::state::{After, Result, State};
+use super::taken::Taken;
 use crate::model::entry::{Entry, Kind, Owner, Xattr};
 use crate::model::path::TreePath;
 use crate::model::time::Time;
@@ -36,72 +36,6 @@ pub enum Settle {
 
 /// Decisions by path as it is in the working tree.
 pub type Settlements = BTreeMap<TreePath, Settle>;
-
-/// What a commit took, read from its [`StagedTree`].
-#[derive(Debug, Default)]
-pub struct Taken {
-    nodes: HashMap<u64, Node>,
-    names: HashMap<u64, BTreeMap<Vec<u8>, Dirent>>,
-    xattrs: HashMap<u64, Vec<(Vec<u8>, StagedValue)>>,
-    /// The inode's path in the commit; the first of several.
-    paths: HashMap<u64, TreePath>,
-    /// Where the commit has the directories that were touched, by where the base had them.
-    moved: BTreeMap<TreePath, TreePath>,
-    /// The change of each inode that the commit took.
-    changes: HashMap<u64, u64>,
-}
-
-impl Taken {
-    pub fn read(tree: &StagedTree) -> Result<Taken> {
-        let mut taken = Taken::default();
-        taken.read_node(tree, tree.root(), TreePath::root())?;
-        Ok(taken)
-    }
-
-    fn read_node(&mut self, tree: &StagedTree, ino: u64, path: TreePath) -> Result<()> {
-        if self.nodes.contains_key(&ino) {
-            return Ok(());
-        }
-        let node = tree.node(ino)?;
-        self.changes.insert(ino, tree.taken(&node));
-        if node.own_xattrs {
-            self.xattrs.insert(ino, tree.xattrs(ino)?);
-        }
-        if node.kind == Kind::Dir {
-            if let Some(was) = node.origin.as_ref().and_then(|origin| origin.path.base_path()) {
-                self.moved.insert(was, path.clone());
-            }
-            let names = tree.names(ino)?;
-            for named in &names {
-                if let Dirent::Ino(child) = named.dirent {
-                    self.read_node(tree, child, path.join(&named.name))?;
-                }
-            }
-            self.names.insert(ino, names.into_iter().map(|named| (named.name, named.dirent)).collect());
-        }
-        self.nodes.insert(ino, node);
-        self.paths.insert(ino, path);
-        Ok(())
-    }
-
-    fn is_unchanged(&self, node: &Node) -> bool {
-        self.changes.get(&node.ino) == Some(&node.change)
-    }
-
-    /// Where the new base has what the old one had at `path`.
-    fn map(&self, path: &TreePath) -> TreePath {
-        let mut above = path.clone();
-        loop {
-            if let (Some(now), Some(rest)) = (self.moved.get(&above), path.strip_prefix(&above)) {
-                return rest.under(now);
-            }
-            match above.split_last() {
-                Some((parent, _)) => above = parent,
-                None => return path.clone(),
-            }
-        }
-    }
-}
 
 /// One run over all rows.
 pub struct Rebase<'a> {

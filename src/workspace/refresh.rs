@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::commit::settlements;
 use super::contents::{Partly, Reading, Unread};
+use super::earlier::Earlier;
 use super::edit::{Builder, Contents};
 use super::error::WorkspaceError;
 use super::rebase::{Settle, Settlements};
@@ -16,6 +17,7 @@ use crate::model::id::CommitId;
 use crate::model::merge::{Conflict, MergeOptions, Merged, Side, merge};
 use crate::model::path::TreePath;
 use crate::model::source::lookup;
+use crate::model::tree::Root;
 use crate::repo::domain::Snapshot;
 use crate::repo::error::RepoError;
 use crate::repo::tree::apply::apply;
@@ -44,7 +46,10 @@ impl Workspace {
     /// everywhere when there are none; what it decides is remembered while others are still open.
     pub async fn refresh(&self, strategy: Option<Side>, paths: &[TreePath]) -> Result<Refreshed> {
         let _verb = self.shared.verb.lock().await;
-        self.take_up_earlier().await?;
+        let conflicts = self.take_up_earlier(strategy, paths).await?;
+        if !conflicts.is_empty() {
+            return Ok(Refreshed::Conflict(conflicts));
+        }
         self.shared.domain.poll().await?;
         let head = self.newest_head()?;
         if head == self.head() {
@@ -52,7 +57,7 @@ impl Workspace {
             return Ok(Refreshed::Current);
         }
         let snapshot = self.shared.domain.snapshot(&head).await?;
-        self.move_to(snapshot, strategy, paths).await
+        self.move_to(snapshot, None, strategy, paths).await
     }
 
     /// Moves a clean workspace to the newest head that is known here; a dirty one stays. True when it moved.
@@ -79,10 +84,11 @@ impl Workspace {
         Ok(now.ok_or_else(gone)?)
     }
 
-    /// Puts the workspace on `head`, if nothing is in conflict with it.
+    /// Puts the workspace on `head`, if nothing is in conflict with it. `earlier`: what `head` has of what is staged.
     pub(super) async fn move_to(
         &self,
         head: Arc<Snapshot>,
+        earlier: Option<&Earlier>,
         strategy: Option<Side>,
         paths: &[TreePath],
     ) -> Result<Refreshed> {
@@ -98,7 +104,7 @@ impl Workspace {
             }
             let options =
                 MergeOptions { strategy, strategy_paths: paths.to_vec(), resolutions: self.resolutions().await? };
-            let (tree, merged, settle) = match self.evaluate(&head, &options).await {
+            let (tree, merged, settle) = match self.evaluate(&head, earlier, &options).await {
                 Err(WorkspaceError::Stale) => continue,
                 evaluated => evaluated?,
             };
@@ -106,7 +112,7 @@ impl Workspace {
                 self.keep_conflicts(&merged.conflicts, &merged.decided, head.commit.id, tree.change)?;
                 return Ok(Refreshed::Conflict(merged.conflicts));
             }
-            if self.rebase_if(head.clone(), &settle, tree.change).await? {
+            if self.rebase_if(head.clone(), earlier.map(|it| &it.taken), &settle, tree.change).await? {
                 self.forget_conflicts()?;
                 return moved;
             }
@@ -115,28 +121,37 @@ impl Workspace {
     }
 
     /// Merges what is staged with `head`. Only files that both sides changed are read.
-    async fn evaluate(&self, head: &Snapshot, options: &MergeOptions) -> Result<(StagedTree, Merged, Settlements)> {
+    async fn evaluate(
+        &self,
+        head: &Snapshot,
+        earlier: Option<&Earlier>,
+        options: &MergeOptions,
+    ) -> Result<(StagedTree, Merged, Settlements)> {
         let tree = self.staged()?;
-        let mut builder = Builder::new(&tree, Unread { workspace: self, met: Vec::new() });
-        let merged = self.merge_with(&mut builder, head, options).await?;
+        let (base, mut settle) = match earlier {
+            Some(earlier) => (earlier.root(self).await?, earlier.settled_still(&tree)?),
+            None => (tree.base().root.as_ref().clone(), Settlements::new()),
+        };
+        let mut builder = Builder::new(&tree, Unread { workspace: self, earlier, met: Vec::new() });
+        let merged = self.merge_with(&mut builder, &base, head, options).await?;
         let disputed = merged.conflicts.iter().chain(merged.decided.iter().map(|(conflict, _)| conflict));
         let disputed: Vec<&TreePath> = disputed.map(|conflict| &conflict.path).collect();
         let met = builder.contents.met;
         let to_read: Vec<_> =
             met.into_iter().filter(|(path, _)| disputed.iter().any(|top| path.starts_with(top))).collect();
         if to_read.is_empty() {
-            let settle = settlements(merged.blended.clone(), merged.overruled.clone());
+            settle.extend(settlements(merged.blended.clone(), merged.overruled.clone()));
             return Ok((tree, merged, settle));
         }
         let mut upload = Upload::dry(&self.shared.domain);
         let contents = Partly {
             read: Reading { workspace: self, upload: &mut upload },
-            unread: Unread { workspace: self, met: Vec::new() },
+            unread: Unread { workspace: self, earlier, met: Vec::new() },
             to_read: to_read.iter().map(|(_, ino)| *ino).collect::<HashSet<u64>>(),
         };
         let mut builder = Builder::new(&tree, contents);
-        let merged = self.merge_with(&mut builder, head, options).await?;
-        let mut settle = settlements(merged.blended.clone(), merged.overruled.clone());
+        let merged = self.merge_with(&mut builder, &base, head, options).await?;
+        settle.extend(settlements(merged.blended.clone(), merged.overruled.clone()));
         for (path, ino) in to_read {
             let theirs = lookup(&self.shared.objects, &head.root.entry, &path).await?;
             let ours = builder.read_entry(ino);
@@ -151,18 +166,18 @@ impl Workspace {
     async fn merge_with<C: Contents>(
         &self,
         builder: &mut Builder<'_, C>,
+        base: &Root,
         head: &Snapshot,
         options: &MergeOptions,
     ) -> Result<Merged> {
         let objects = &self.shared.objects;
         let edit = builder.root().await?;
         let entry = apply(objects, &edit).await?;
-        let base = builder.tree.base().clone();
         let table = match builder.tree.link_groups()? {
             Some(groups) => links(groups)?,
-            None => base.root.links.clone(),
+            None => builder.tree.base().root.links.clone(),
         };
         let ours = root(entry, table)?;
-        Ok(merge(objects, &base.root, &ours, &head.root, options).await?)
+        Ok(merge(objects, base, &ours, &head.root, options).await?)
     }
 }

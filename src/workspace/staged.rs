@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,14 +14,17 @@ use super::error::WorkspaceError;
 use super::file_state::Data;
 use super::state::{Inode, Result, State};
 use super::view::Workspace;
+use crate::model::entry::Entry;
+use crate::model::id::CommitId;
 use crate::model::path::TreePath;
 use crate::model::tree::LinkGroup;
-use crate::overlay::dirent::NamedDirent;
+use crate::overlay::dirent::{Dirent, NamedDirent};
 use crate::overlay::error::OverlayError;
 use crate::overlay::files::FileIdentity;
 use crate::overlay::node::{Node, OriginPath, Under};
 use crate::overlay::ranges::RangeSet;
 use crate::overlay::schema::Db;
+use crate::overlay::taken::TakenNote;
 use crate::overlay::xattr::StagedValue;
 use crate::repo::domain::Snapshot;
 
@@ -151,6 +155,30 @@ impl StagedTree {
         Ok((groups != base).then(|| groups.into_iter().collect()))
     }
 
+    /// What the working tree has at a path, if it was touched.
+    pub(super) fn ino_at(&self, path: &TreePath) -> Result<Option<u64>> {
+        let mut here = self.root;
+        for name in path.names() {
+            match self.reader.lock().dirent(here, name)? {
+                Some(Dirent::Ino(ino)) => here = ino,
+                Some(Dirent::Whiteout) | None => return Ok(None),
+            }
+        }
+        Ok(Some(here))
+    }
+
+    /// Keeps the names and rows in `dir`, as what `commit` takes (see [`TakenNote`]).
+    pub(super) fn keep_taken(
+        &self,
+        dir: &Path,
+        commit: CommitId,
+        settled: Vec<(TreePath, Option<Entry>)>,
+    ) -> std::result::Result<(), OverlayError> {
+        let looked_at = self.taken.lock().iter().map(|(ino, change)| (*ino, *change)).collect();
+        let note = TakenNote { commit, base: self.base.commit.id, change: self.change, looked_at, settled };
+        self.reader.lock().keep_taken(dir, &note)
+    }
+
     /// The change of an inode that the commit took.
     pub(super) fn taken(&self, node: &Node) -> u64 {
         self.taken.lock().get(&node.ino).copied().unwrap_or(node.change)
@@ -158,6 +186,19 @@ impl StagedTree {
 }
 
 impl Workspace {
+    /// What was staged when a commit took it, by rows that were kept. The workspace is still on the base it was on.
+    pub(super) fn staged_before(&self, rows: Db, note: &TakenNote) -> StagedTree {
+        let state = self.shared.state.lock();
+        StagedTree {
+            reader: Mutex::new(rows),
+            base: state.snapshot.clone(),
+            links: state.links.clone(),
+            root: state.root,
+            change: note.change,
+            taken: Mutex::new(note.looked_at.iter().copied().collect()),
+        }
+    }
+
     /// What is staged now.
     pub fn staged(&self) -> Result<StagedTree> {
         let state = self.shared.state.lock();

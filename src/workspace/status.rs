@@ -43,7 +43,7 @@ impl Workspace {
         let mut status = Status {
             workspace: self,
             tree,
-            builder: Builder::new(tree, Unread { workspace: self, met: Vec::new() }),
+            builder: Builder::new(tree, Unread { workspace: self, earlier: None, met: Vec::new() }),
             renamed: HashMap::new(),
             moved_away: HashSet::new(),
             told: Vec::new(),

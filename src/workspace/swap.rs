@@ -8,9 +8,10 @@ use super::base::LinkIndex;
 use super::error::WorkspaceError;
 use super::file_state::{Data, FileState};
 use super::observer::Invalidation;
-use super::rebase::{Rebase, Settle, Settlements, Taken};
+use super::rebase::{Rebase, Settle, Settlements};
 use super::staged::StagedTree;
 use super::state::{After, Result, State};
+use super::taken::Taken;
 use super::view::Workspace;
 use crate::model::diff::{Change, DiffOptions, diff};
 use crate::model::entry::{Entry, Kind};
@@ -37,8 +38,15 @@ impl Workspace {
     }
 
     /// [`Workspace::rebase`], if nothing happened in the working tree since the operation `change`. False: it did.
-    pub(super) async fn rebase_if(&self, snapshot: Arc<Snapshot>, settle: &Settlements, change: u64) -> Result<bool> {
-        self.swap(snapshot, None, settle, true, &|state| Ok(state.change == change)).await
+    /// `taken`: what of it `snapshot` has already.
+    pub(super) async fn rebase_if(
+        &self,
+        snapshot: Arc<Snapshot>,
+        taken: Option<&Taken>,
+        settle: &Settlements,
+        change: u64,
+    ) -> Result<bool> {
+        self.swap(snapshot, taken, settle, true, &|state| Ok(state.change == change)).await
     }
 
     /// Moves to `snapshot` if nothing is staged and no file is open for writing. False: something is.

@@ -21,6 +21,7 @@ use crate::model::id::CommitId;
 use crate::model::log::RefIdentity;
 use crate::model::path::TreePath;
 use crate::model::source::NodeSource;
+use crate::overlay::schema::Db;
 use crate::overlay::{Durability, Identity, Overlay};
 use crate::repo::domain::{Domain, Snapshot};
 use crate::repo::error::RepoError;
@@ -84,7 +85,10 @@ impl Workspace {
         let links = Arc::new(LinkIndex::load(domain.objects(), &snapshot.root).await?);
         let numbering = Numbering::new(&domain.info().uid, &branch);
         let durability = overlay.durability();
-        let state = State::new(overlay, snapshot, links, numbering, sys.clone())?;
+        let taken = Db::taken(dir)?;
+        let mut state = State::new(overlay, snapshot, links, numbering, sys.clone())?;
+        // No operation may be taken for one that a commit took.
+        state.change = state.change.max(taken.map_or(0, |(_, note)| note.last_change()));
         let shared = Shared {
             domain: domain.clone(),
             branch,
@@ -98,7 +102,9 @@ impl Workspace {
             commit_snapshots: AtomicU64::new(0),
             verb: tokio::sync::Mutex::new(()),
         };
-        Ok(Arc::new(Workspace { shared: Arc::new(shared) }))
+        let workspace = Arc::new(Workspace { shared: Arc::new(shared) });
+        workspace.take_up_at_opening().await;
+        Ok(workspace)
     }
 
     pub fn domain(&self) -> &Domain {

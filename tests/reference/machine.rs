@@ -10,6 +10,7 @@ use meshfs::repo::domain::Domain;
 use meshfs::repo::mesh::{Mesh, MeshOptions, NewDomain};
 use meshfs::storage::backend::open_bare;
 use meshfs::storage::count::CountingStore;
+use meshfs::storage::fault::FaultStore;
 use meshfs::storage::url::StoreUrl;
 use meshfs::storage::{Store, StoreSettings};
 use meshfs::sys::Sys;
@@ -75,6 +76,15 @@ impl World {
         let (store, counters) = self.counted();
         let mesh = self.runtime.block_on(Mesh::open(options(store, &folder, &sys))).unwrap();
         self.start(&mesh, sys, folder, counters)
+    }
+
+    /// A machine whose way to the store can be disturbed.
+    pub fn machine_with_faults(&self, seed: u64) -> (Machine, FaultStore) {
+        let (sys, folder) = (self.sys(seed), tempfile::tempdir().unwrap());
+        let (store, counters) = self.counted();
+        let faults = FaultStore::new(store, sys.clone());
+        let mesh = self.runtime.block_on(Mesh::open(options(Arc::new(faults.clone()), &folder, &sys))).unwrap();
+        (self.start(&mesh, sys, folder, counters), faults)
     }
 
     fn counted(&self) -> (Arc<dyn Store>, Arc<Counters>) {
@@ -176,6 +186,14 @@ impl Machine {
         std::fs::remove_dir_all(old).unwrap();
         self.reopen();
         abandoned
+    }
+
+    /// Ends the process, and starts the next on the same folder.
+    pub fn restart(&mut self) {
+        let workspace = self.workspace.take().expect("open");
+        assert_eq!(Arc::strong_count(&workspace), 1, "still in use");
+        drop(workspace);
+        self.reopen();
     }
 
     fn reopen(&mut self) {
