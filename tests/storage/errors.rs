@@ -68,6 +68,26 @@ async fn no_credentials() {
     assert!(matches!(created, Err(CreateError::Refused(StoreError::NoCredentials { .. }))), "{created:?}");
 }
 
+/// The last answer before the failure is a good one, but not the store's: nothing was created.
+#[tokio::test]
+async fn an_unusable_answer_about_credentials_creates_nothing() {
+    let (server, scratch) = (Server::start(), Scratch::new());
+    server.plan(None, "/credentials", Fault::Answer(200, "Odd"), usize::MAX);
+    server.url("bucket");
+    let token = scratch.path().join("token");
+    std::fs::write(&token, "token").unwrap();
+    let variables = [
+        ("AWS_ENDPOINT_URL", server.endpoint()),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{}/credentials", server.endpoint())),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", token.to_str().unwrap().to_owned()),
+    ];
+    let store = store("s3://bucket", &variables.each_ref().map(|(name, value)| (*name, value.as_str())));
+    let created = store.create("a", Bytes::new()).await;
+    let Err(CreateError::Refused(error)) = &created else { panic!("{created:?}") };
+    assert_says(error, &["credentials", "answered with 200"]);
+    assert_eq!(server.objects("bucket"), []);
+}
+
 #[tokio::test]
 async fn half_of_the_credentials() {
     let error = storage::open("s3://bucket", &settings(&[("AWS_SECRET_ACCESS_KEY", SECRET)])).unwrap_err();

@@ -22,6 +22,8 @@ async fn a_create_is_sent_exactly_once_whatever_happens_to_it() {
         Fault::Answer(500, "InternalError"),
         Fault::Answer(503, "SlowDown"),
         Fault::Answer(409, "ConditionalRequestConflict"),
+        // A success that is not one of a put: only reading back tells.
+        Fault::Answer(200, "InternalError"),
     ] {
         let server = Server::start();
         let store = server.store("bucket");

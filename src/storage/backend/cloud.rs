@@ -206,8 +206,6 @@ impl Store for CloudStore {
             let (result, seen) = Exchange::observe(put).await;
             match result {
                 Ok(_) => Ok(()),
-                // It has been written, whatever is wrong with the rest of the answer.
-                Err(_) if matches!(seen, Seen::Answered { status: 200..=299, .. }) => Ok(()),
                 Err(error) => Err(self.failure("creating", &key, &error, &seen).explain_create()),
             }
         }

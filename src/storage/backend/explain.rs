@@ -221,6 +221,11 @@ mod tests {
         for status in [400, 403, 404, 501] {
             assert!(matches!(outcome(answered(status, "")), CreateError::Refused(_)), "{status}");
         }
+        // Only the credentials were answered, however well: the create itself was not sent.
+        for status in [200, 412, 500] {
+            let seen = Seen::Answered { peer: Peer::Credentials, status, code: String::new(), message: String::new() };
+            assert!(matches!(outcome(seen), CreateError::Refused(_)), "{status}");
+        }
         let failed = |kind| outcome(Seen::Failed { peer: Peer::Store, kind, reason: String::new() });
         assert!(matches!(failed(HttpErrorKind::Connect), CreateError::Refused(_)));
         for kind in [HttpErrorKind::Request, HttpErrorKind::Timeout, HttpErrorKind::Interrupted, HttpErrorKind::Decode]

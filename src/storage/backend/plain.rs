@@ -241,14 +241,16 @@ impl Store for PlainStore {
             match self.inner.put_opts(&location, PutPayload::from_bytes(bytes), options).await {
                 Ok(_) => Ok(()),
                 Err(object_store::Error::AlreadyExists { .. }) => Err(CreateError::Exists),
-                Err(error) => Err(match self.error("creating", &key, &error) {
-                    // Both come from making the staged file, before it could get its name.
-                    refused @ (StoreError::Denied { .. } | StoreError::ReadOnly { .. }) => {
-                        CreateError::Refused(refused)
+                Err(error) => match self.error("creating", &key, &error) {
+                    // Mostly these come from making the staged file. But one that may not be synced after it got its
+                    // name is there.
+                    turned @ (StoreError::Denied { .. } | StoreError::ReadOnly { .. })
+                        if matches!(self.size(&key).await, Err(StoreError::NotFound { .. })) =>
+                    {
+                        Err(CreateError::Refused(turned))
                     }
-                    // A sync that fails after the file has its name leaves it there.
-                    other => CreateError::Unknown(other),
-                }),
+                    other => Err(CreateError::Unknown(other)),
+                },
             }
         }
         .boxed()
