@@ -46,14 +46,22 @@ impl Attempts {
     /// Puts `body` as entry `seq`: stored and synced, then sent, then settled. The caller has read entry `seq - 1`.
     pub async fn make(&self, seq: u64, body: Bytes, workspaces: &[String]) -> Result<Attempted, RepoError> {
         let id = self.db.add_attempt(NewAttempt { log: &self.log, seq, body: &body, workspaces })?;
-        let settled = self.send(seq, &body).await;
-        if let Err(error) = &settled
-            && !matches!(error, RepoError::OutcomeUnknown { .. })
-        {
-            // Nothing was or will be written: there is nothing to settle.
-            self.db.set_outcome(id, Outcome::Lost)?;
+        match self.send(seq, &body).await {
+            Ok(settled) => {
+                // What is in the log is there, also when it cannot be noted here: a row that stays open is settled again
+                // later, and then tells the same.
+                if let Err(error) = self.store_outcome(id, &settled) {
+                    tracing::warn!(log = self.title, seq, %error, "what became of an entry cannot be stored");
+                }
+                Ok(settled)
+            }
+            Err(error @ RepoError::OutcomeUnknown { .. }) => Err(error),
+            // Nothing was written. But a row that stays open will be sent again, so that this is no failure yet.
+            Err(error) => match self.db.set_outcome(id, Outcome::Lost) {
+                Ok(()) => Err(error),
+                Err(unstored) => Err(self.unknown(seq, &format!("{error}; {unstored}"))),
+            },
         }
-        self.store_outcome(id, settled?)
     }
 
     /// Goes on with an attempt that was stored before, by this or an earlier process.
@@ -67,7 +75,8 @@ impl Attempts {
             },
             Err(error) => return Err(self.unknown(attempt.seq, &error)),
         };
-        self.store_outcome(attempt.id, settled)
+        self.store_outcome(attempt.id, &settled)?;
+        Ok(settled)
     }
 
     /// Gives an attempt up by filling its seq with `noop`, an entry without changes. The attempt may have landed first:
@@ -78,7 +87,8 @@ impl Attempts {
             Attempted::Taken(theirs) if theirs == attempt.body => Attempted::Landed,
             Attempted::Taken(theirs) => Attempted::Taken(theirs),
         };
-        self.store_outcome(attempt.id, settled)
+        self.store_outcome(attempt.id, &settled)?;
+        Ok(settled)
     }
 
     /// Attempts on this log that this process may settle, oldest first.
@@ -101,13 +111,12 @@ impl Attempts {
         self.db.held_elsewhere(attempt)
     }
 
-    fn store_outcome(&self, id: i64, settled: Attempted) -> Result<Attempted, RepoError> {
-        let outcome = match &settled {
+    fn store_outcome(&self, id: i64, settled: &Attempted) -> Result<(), RepoError> {
+        let outcome = match settled {
             Attempted::Landed => Outcome::Landed,
             Attempted::Taken(_) => Outcome::Lost,
         };
-        self.db.set_outcome(id, outcome)?;
-        Ok(settled)
+        self.db.set_outcome(id, outcome)
     }
 
     /// The first send of a body, and what follows from its answer.
@@ -116,8 +125,10 @@ impl Attempts {
             Ok(()) => Ok(Attempted::Landed),
             Err(CreateError::Refused(error)) => match self.look(seq, body).await {
                 Ok(Some(settled)) => Ok(settled),
-                // The only send was refused: no copy of it is under way.
-                Ok(None) | Err(_) => Err(error.into()),
+                // The only send was refused, and no copy of it is under way.
+                Ok(None) => Err(error.into()),
+                // A refusal alone is no proof: a disk may fail after the entry got its name.
+                Err(unseen) => Err(self.unknown(seq, &format!("{error}; {unseen}"))),
             },
             Err(error) => self.settle(seq, body, error).await,
         }
@@ -155,8 +166,8 @@ impl Attempts {
         }))
     }
 
-    fn unknown(&self, seq: u64, error: &RepoError) -> RepoError {
-        RepoError::OutcomeUnknown { log: self.title.clone(), seq, reason: error.to_string() }
+    fn unknown(&self, seq: u64, reason: &dyn std::fmt::Display) -> RepoError {
+        RepoError::OutcomeUnknown { log: self.title.clone(), seq, reason: reason.to_string() }
     }
 }
 

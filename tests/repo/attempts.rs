@@ -337,3 +337,63 @@ async fn what_was_read_back_is_made_durable_before_it_counts() {
     ours.create_branch("seven", &head).await.unwrap();
     assert_eq!(store.settled(), [key(6)]);
 }
+
+/// Lets no outcome be stored in the machine's database, as a full disk does; gives what ends that.
+fn let_no_outcome_be_stored(machine: &Machine) -> impl FnOnce() {
+    let db = rusqlite::Connection::open(machine.repo_db()).unwrap();
+    db.execute_batch("CREATE TRIGGER full BEFORE UPDATE ON attempts BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        .unwrap();
+    move || db.execute_batch("DROP TRIGGER full").unwrap()
+}
+
+/// What landed is told as landed, and a lost race is run again, also when neither can be stored any more.
+#[tokio::test]
+async fn what_landed_is_no_failure_for_want_of_a_disk() {
+    let (world, a) = World::in_memory().with_sales().await;
+    let b = world.machine(2).await;
+    let (sales, theirs) = (a.sales().await, b.sales().await);
+    let head = head_of(&sales, "main").await.1;
+    theirs.create_branch("theirs", &head).await.unwrap();
+    let mend = let_no_outcome_be_stored(&a);
+    assert_eq!(sales.create_branch("ours", &head).await.unwrap().created_seq, 3);
+    assert_eq!(a.attempts(), [2, 3].map(|seq| (seq, "unknown".to_owned())));
+    let error = sales.create_branch("next", &head).await.unwrap_err();
+    assert!(matches!(error, RepoError::Db { .. }), "nothing more is sent before these are settled: {error}");
+    mend();
+    assert_eq!(sales.create_branch("next", &head).await.unwrap().created_seq, 4);
+    assert_eq!(a.attempts(), []);
+    assert_eq!(entries(&world, &sales).await.len(), 4);
+}
+
+/// A refused send that stays open in the database will go again: it has not failed.
+#[tokio::test]
+async fn a_refused_send_that_stays_open_is_no_failure() {
+    let (world, a) = World::in_memory().with_sales().await;
+    let sales = a.sales().await;
+    let head = head_of(&sales, "main").await.1;
+    let mend = let_no_outcome_be_stored(&a);
+    a.faults.plan(Verb::Create, "/log/", Fault::Denied, 1);
+    let error = sales.create_branch("exp", &head).await.unwrap_err();
+    assert!(matches!(error, RepoError::OutcomeUnknown { seq: 2, .. }), "{error}");
+    mend();
+    sales.create_branch("next", &head).await.unwrap();
+    let names: Vec<_> = changes(&world, &sales).await.into_iter().map(|change| change.name.name).collect();
+    assert_eq!(names, ["main", "exp", "next"]);
+}
+
+/// A disk may refuse after the entry got its name: unless the seq was seen empty, the outcome is unknown.
+#[tokio::test]
+async fn a_refusal_that_cannot_be_looked_at_is_no_failure() {
+    let (world, a) = World::in_memory().with_sales().await;
+    let sales = a.sales().await;
+    let head = head_of(&sales, "main").await.1;
+    a.faults.plan(Verb::Create, "/log/", Fault::Denied, 1);
+    a.faults.plan(Verb::Get, "/log/", Fault::Denied, 1);
+    let error = sales.create_branch("exp", &head).await.unwrap_err();
+    assert!(matches!(error, RepoError::OutcomeUnknown { seq: 2, .. }), "{error}");
+    assert_eq!(a.attempts(), [(2, "unknown".to_owned())]);
+    sales.create_branch("next", &head).await.unwrap();
+    let names: Vec<_> = changes(&world, &sales).await.into_iter().map(|change| change.name.name).collect();
+    assert_eq!(names, ["main", "exp", "next"]);
+    assert_eq!(a.attempts(), []);
+}
