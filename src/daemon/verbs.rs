@@ -40,12 +40,7 @@ pub async fn perform(host: &dyn Host, request: Request) -> Result<Reply, Failure
         Request::CreateBranch { domain, name, from } => create_branch(host, &domain, &name, from).await,
         Request::DeleteBranch { domain, name } => delete_branch(host, &domain, &name).await,
         Request::CreateTag { domain, name, target } => create_tag(host, &domain, &name, target).await,
-        Request::DeleteTag { domain, name } => {
-            let domain = open_domain(host.mesh(), &domain).await?;
-            domain.poll().await?;
-            domain.delete_tag(&name).await.map_err(|error| in_domain(&domain, error))?;
-            Ok(Reply::Done)
-        }
+        Request::DeleteTag { domain, name } => delete_tag(host, &domain, &name).await,
         Request::Status { branch } => staging::status(host, branch).await,
         Request::Compare { from, to } => compare(host, from, to).await,
         Request::Commit { branch, message, metadata, author } => {
@@ -152,6 +147,17 @@ async fn delete_branch(host: &dyn Host, domain: &str, name: &str) -> Result<Repl
     }
     check_nothing_staged(host, &domain, &identity).await?;
     domain.delete_branch(&identity, &now.target).await?;
+    Ok(Reply::Done)
+}
+
+async fn delete_tag(host: &dyn Host, domain: &str, name: &str) -> Result<Reply, Failure> {
+    let domain = open_domain(host.mesh(), domain).await?;
+    domain.poll().await?;
+    let absent = || RepoError::NoTag { domain: domain.info().name.clone(), tag: name.to_owned() };
+    // What is deleted is what the name meant when it was asked for, not what another gives the name meanwhile.
+    let tag = domain.state().tag(name).ok_or_else(absent);
+    let (tag, now) = tag.map_err(|error| in_domain(&domain, error))?;
+    domain.delete_tag(&tag, &now.target).await.map_err(|error| in_domain(&domain, error))?;
     Ok(Reply::Done)
 }
 

@@ -46,13 +46,9 @@ impl Domain {
         .await
     }
 
-    pub async fn delete_tag(&self, name: &str) -> Result<(), RepoError> {
-        let absent = || RepoError::NoTag { domain: self.info().name.clone(), tag: name.to_owned() };
-        let state = self.append(|state| {
-            let (tag, _) = state.tag(name).ok_or_else(absent)?;
-            Ok(state.change(Operation::Delete, &tag, None).into_iter().collect())
-        });
-        state.await.map(drop)
+    /// Deletes the tag if it is still this one, at the commit `expected`.
+    pub async fn delete_tag(&self, tag: &RefIdentity, expected: &CommitId) -> Result<(), RepoError> {
+        self.delete_ref(tag, |state| self.expect(state, tag, Some(expected)).map(drop)).await
     }
 
     async fn create_ref(&self, name: RefName, target: &CommitId) -> Result<RefIdentity, RepoError> {

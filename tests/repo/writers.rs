@@ -323,10 +323,32 @@ async fn refs_that_may_not_be_are_refused() {
     sales.create_tag("v1", &head).await.unwrap();
     let error = sales.create_tag("v1", &head).await.unwrap_err();
     assert!(matches!(error, RepoError::RefExists { kind: "tag", .. }), "{error}");
-    sales.delete_tag("v1").await.unwrap();
-    let error = sales.delete_tag("v1").await.unwrap_err();
-    assert!(matches!(error, RepoError::NoTag { .. }), "{error}");
+    let (tag, now) = sales.state().tag("v1").unwrap();
+    sales.delete_tag(&tag, &now.target).await.unwrap();
+    let error = sales.delete_tag(&tag, &now.target).await.unwrap_err();
+    assert!(matches!(error, RepoError::Moved { .. }), "{error}");
     assert_eq!(entries(&world, &sales).await.len(), 3);
+}
+
+/// A tag that was deleted and made again meanwhile is another: who meant the old one does not delete it.
+#[tokio::test]
+async fn a_delete_does_not_take_another_tag_of_the_name() {
+    let (world, a) = World::in_memory().with_sales().await;
+    let b = world.machine(2).await;
+    let (sales, theirs) = (a.sales().await, b.sales().await);
+    let (main, first) = head_of(&sales, "main").await;
+    let second = commit(&sales, &main, "second").await.unwrap();
+    sales.create_tag("v1", &first).await.unwrap();
+    let (meant, _) = sales.state().tag("v1").unwrap();
+    theirs.poll().await.unwrap();
+    theirs.delete_tag(&meant, &first).await.unwrap();
+    theirs.create_tag("v1", &second).await.unwrap();
+    let error = sales.delete_tag(&meant, &first).await.unwrap_err();
+    assert!(matches!(error, RepoError::Moved { .. }), "{error}");
+    sales.poll().await.unwrap();
+    let error = sales.delete_tag(&meant, &first).await.unwrap_err();
+    assert!(matches!(error, RepoError::Moved { .. }), "{error}");
+    assert_eq!(sales.state().tag("v1").unwrap().1.target, second);
 }
 
 /// A table that outgrows its entry goes into a pack, and is read from there whatever entry a reader begins at.
