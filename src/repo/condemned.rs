@@ -1,8 +1,11 @@
 //! What garbage collections condemned: looked up before anything sent under an older epoch is put under a newer one.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use futures::{StreamExt, TryStreamExt, stream};
+use lru::LruCache;
 use parking_lot::Mutex;
 
 use super::domain::{Domain, Proposal, Proposed, Sent};
@@ -12,33 +15,51 @@ use crate::format::gc::decode_condemned;
 use crate::model::gc::Condemned;
 use crate::model::id::{CommitId, PackName};
 
-/// Lists that were read; they never change. None: unreadable, so that everything older counts as condemned.
-#[derive(Debug, Default)]
+/// Collections that something sent is looked up in at most: what has waited longer counts as condemned. One is days apart
+/// from the next.
+pub const LISTS_MAX: u64 = 16;
+
+/// Lists fetched at once.
+const FETCHES_MAX: usize = 4;
+
+/// Lists kept: those that one look may need.
+const KEPT_MAX: NonZeroUsize = NonZeroUsize::new(LISTS_MAX as usize).unwrap();
+
+/// Lists that were read; they never change.
+#[derive(Debug)]
 pub struct CondemnedCache {
-    by_epoch: Mutex<BTreeMap<u64, Arc<Condemned>>>,
+    by_epoch: Mutex<LruCache<u64, Arc<Condemned>>>,
+}
+
+impl Default for CondemnedCache {
+    fn default() -> CondemnedCache {
+        CondemnedCache { by_epoch: Mutex::new(LruCache::new(KEPT_MAX)) }
+    }
 }
 
 impl Domain {
-    /// Those of the names that a collection condemned in an epoch after their label, up to `epoch`. A list that cannot
-    /// be read condemns all that is older than it.
+    /// Those of the names that a collection condemned in an epoch after their label, up to `epoch`; and those that are
+    /// too old to be looked up.
     pub async fn condemned(
         &self,
         packs: &[Sent<PackName>],
         records: &[Sent<CommitId>],
         epoch: u64,
     ) -> Result<(Vec<PackName>, Vec<CommitId>), RepoError> {
-        let oldest = packs.iter().map(|sent| sent.epoch).chain(records.iter().map(|sent| sent.epoch)).min();
-        let mut lists = BTreeMap::new();
-        for epoch in oldest.unwrap_or(epoch) + 1..=epoch {
-            lists.insert(epoch, self.condemned_in(epoch).await?);
-        }
-        let newer = |label: u64| lists.range(label + 1..).map(|(_, list)| list);
-        let pack = |sent: &&Sent<PackName>| {
-            newer(sent.epoch).any(|list| list.as_ref().is_none_or(|list| list.packs.contains(&sent.name)))
+        let too_old = |label: u64| label.saturating_add(LISTS_MAX) < epoch;
+        let labels = packs.iter().map(|sent| sent.epoch).chain(records.iter().map(|sent| sent.epoch));
+        let oldest = labels.filter(|label| !too_old(*label)).min().unwrap_or(epoch);
+        let lists = stream::iter(oldest.saturating_add(1)..=epoch)
+            .map(async |epoch| Ok::<_, RepoError>((epoch, self.condemned_in(epoch).await?)))
+            .buffered(FETCHES_MAX);
+        let lists: BTreeMap<u64, Option<Arc<Condemned>>> = lists.try_collect().await?;
+        // A list that cannot be read condemns all that is older.
+        let any_newer = |label: u64, names: &dyn Fn(&Condemned) -> bool| {
+            let mut newer = lists.range(label.saturating_add(1)..).map(|(_, list)| list);
+            too_old(label) || newer.any(|list| list.as_deref().is_none_or(names))
         };
-        let record = |sent: &&Sent<CommitId>| {
-            newer(sent.epoch).any(|list| list.as_ref().is_none_or(|list| list.records.contains(&sent.name)))
-        };
+        let pack = |sent: &&Sent<PackName>| any_newer(sent.epoch, &|list| list.packs.contains(&sent.name));
+        let record = |sent: &&Sent<CommitId>| any_newer(sent.epoch, &|list| list.records.contains(&sent.name));
         Ok((
             packs.iter().filter(pack).map(|sent| sent.name).collect(),
             records.iter().filter(record).map(|sent| sent.name).collect(),
@@ -75,7 +96,7 @@ impl Domain {
         match decode_condemned(&object.bytes, epoch) {
             Ok(list) => {
                 let list = Arc::new(list);
-                self.0.condemned.by_epoch.lock().insert(epoch, list.clone());
+                self.0.condemned.by_epoch.lock().put(epoch, list.clone());
                 Ok(Some(list))
             }
             Err(error) => {

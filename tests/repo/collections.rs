@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use meshfs::format::gc::encode_condemned;
 use meshfs::model::gc::Condemned;
-use meshfs::model::id::{CommitId, Nonce, PackName};
+use meshfs::model::id::{ChunkId, Codec, CommitId, Location, Nonce, PackName};
 use meshfs::model::log::{Fence, Operation};
 use meshfs::model::time::Time;
 use meshfs::repo::domain::{Domain, Proposal, Proposed, Sent};
 use meshfs::repo::error::RepoError;
+use meshfs::repo::upload::Upload;
 
 use super::world::*;
 
@@ -131,6 +132,40 @@ async fn an_unreadable_list_condemns_everything_older() {
     assert_eq!(condemned(2).await, [PACK], "gc/1 is missing");
     world.base.put(&sales.place().gc_key(3), b"not a list".as_slice().into()).await.unwrap();
     assert_eq!(condemned(3).await, [PACK, OTHER_PACK]);
+}
+
+/// Lists are read once, and not without end: what was sent too many collections ago counts as condemned.
+#[tokio::test]
+async fn what_was_sent_long_ago_is_not_looked_up() {
+    let (world, a) = World::in_memory().with_sales().await;
+    let sales = a.sales().await;
+    for epoch in 85..=100 {
+        write_list(&world, &sales, fence(epoch, 1), &[], &[]).await;
+    }
+    let both = [sent(PACK, 83), sent(OTHER_PACK, 84)];
+    for requests in [16, 0] {
+        let before = a.counters.read();
+        assert_eq!(sales.condemned(&both, &[], 100).await.unwrap().0, [PACK]);
+        assert_eq!((a.counters.read() - before).total(), requests);
+    }
+    assert_eq!(sales.condemned(&both, &[], 84).await.unwrap().0, [PACK], "gc/84 cannot be read");
+}
+
+/// What an upload may find again was sent at most a few collections ago.
+#[tokio::test]
+async fn what_was_sent_long_ago_is_forgotten() {
+    let (world, a) = World::in_memory().with_sales().await;
+    let sales = a.sales().await;
+    let (old, new) = (ChunkId([1; 32]), ChunkId([2; 32]));
+    let at = Location { pack: PACK, offset: 0, len: 100, codec: Codec::Raw };
+    sales.db().add_sent(&sales.info().uid, 0, &[(old, at)]).unwrap();
+    sales.db().add_sent(&sales.info().uid, 1, &[(new, at)]).unwrap();
+    for (epoch, found) in [(4, 2), (5, 1)] {
+        put_entry(&world, &sales, |entry| entry.fence = fence(epoch, 1)).await;
+        sales.poll().await.unwrap();
+        Upload::begin(&sales, None);
+        assert_eq!(sales.db().find_sent(&sales.info().uid, &[old, new]).unwrap().len(), found);
+    }
 }
 
 /// A dead commit before the horizon is no target any more; what a live ref leads to is (W9b, X1).

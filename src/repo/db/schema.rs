@@ -47,6 +47,7 @@ CREATE TABLE sent (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sent_of_pack ON sent (domain, pack);
 CREATE INDEX sent_by_age ON sent (age);
+CREATE INDEX sent_by_epoch ON sent (domain, epoch);
 -- Packs of uploads that no entry names yet, so that an interrupted commit can go on with them.
 CREATE TABLE packs (
     domain TEXT NOT NULL,

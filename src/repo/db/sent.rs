@@ -76,4 +76,13 @@ impl RepoDb {
             packs.iter().try_for_each(|pack| forget.execute(params![domain, pack.0]).map(drop))
         })
     }
+
+    /// Forgets what was sent to the domain under an epoch before `epoch`.
+    pub fn forget_sent_before(&self, domain: &Uid, epoch: u64) -> Result<(), RepoError> {
+        self.transaction(|db| {
+            db.prepare_cached("DELETE FROM sent WHERE domain = ? AND epoch < ?")?
+                .execute(params![domain.to_string(), epoch])
+                .map(drop)
+        })
+    }
 }

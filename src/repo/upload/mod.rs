@@ -87,8 +87,10 @@ impl Upload {
     /// An upload to a domain, labelled with the newest epoch known now.
     pub fn begin(domain: &Domain, progress: Option<ProgressHook>) -> Upload {
         let sent = SentIndex { db: domain.db().clone(), domain: domain.info().uid };
+        let epoch = domain.state().fence.epoch;
+        sent.forget_old(epoch);
         let options = UploadOptions {
-            epoch: domain.state().fence.epoch,
+            epoch,
             sent: Some(sent),
             constants: domain.constants(),
             sys: domain.sys().clone(),
