@@ -118,6 +118,9 @@ impl Domain {
         if let Err(error) = self.settle_open().await {
             return answer_all(group, &error);
         }
+        if let Err(error) = self.check_mesh_writable() {
+            return answer_all(group, &error);
+        }
         let (mut pause, mut races) = (PAUSE_MIN, 0);
         loop {
             let head = self.0.follower.head();

@@ -29,6 +29,8 @@ pub struct Catalog {
     pub time: Time,
     table_seq: u64,
     since: BTreeMap<String, Option<DomainInfo>>,
+    /// Fields of the newest entry that this version does not know: the newest entry alone is read, so each repeats them.
+    extra: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Catalog {
@@ -43,6 +45,7 @@ impl Catalog {
             time: Time(i64::MIN),
             table_seq: 0,
             since: BTreeMap::new(),
+            extra: serde_json::Map::new(),
         }
     }
 
@@ -75,7 +78,7 @@ impl Catalog {
                 false => DomainTableRef::At { seq: self.table_seq, since },
             },
             features: self.features.clone(),
-            extra: serde_json::Map::new(),
+            extra: self.extra.clone(),
         }
     }
 }
@@ -124,6 +127,7 @@ impl LogHead for Catalog {
             time: entry.time,
             table_seq: Catalog::table_seq(entry),
             since,
+            extra: entry.extra.clone(),
         }
     }
 
@@ -159,6 +163,7 @@ impl LogHead for Catalog {
             time: entry.time.max(self.time),
             table_seq,
             since,
+            extra: entry.extra.clone(),
         })
     }
 

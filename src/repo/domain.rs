@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::append::Queue;
 use super::attempt::Attempts;
+use super::catalog::Catalog;
 use super::condemned::CondemnedCache;
 use super::db::RepoDb;
 use super::error::RepoError;
@@ -18,7 +19,7 @@ use super::log::LogFiles;
 use super::objects::Objects;
 use super::objects::shared::Shared;
 use super::refs::{Head, LogState};
-use super::write::{Author, Writer, store_time};
+use super::write::{Author, Writer, check_writable, store_time};
 use crate::format::record::decode_commit;
 use crate::model::commit::Commit;
 use crate::model::content::Constants;
@@ -93,6 +94,15 @@ pub(super) struct Surroundings {
     pub db: Arc<RepoDb>,
     pub author: Author,
     pub sys: Sys,
+    /// The mesh log, whose features bind the writers of every domain.
+    pub mesh: Arc<Follower<Catalog>>,
+}
+
+impl Surroundings {
+    /// Refuses what the mesh as known now needs of writers and this version lacks.
+    pub fn check_writable(&self) -> Result<(), RepoError> {
+        check_writable(self.mesh.title(), &self.mesh.head().features)
+    }
 }
 
 /// An open domain. Cheap to clone; all clones are one.
@@ -150,6 +160,10 @@ impl Domain {
             records: Mutex::new(LruCache::new(RECORDS_MAX)),
             roots: Mutex::new(LruCache::new(ROOTS_MAX)),
         }))
+    }
+
+    pub(super) fn check_mesh_writable(&self) -> Result<(), RepoError> {
+        self.0.around.check_writable()
     }
 
     /// The same domain as the mesh lists it.

@@ -130,7 +130,7 @@ impl Opened {
             state_dir,
             cache_dir,
             writer: Writer::new(follower.clone(), attempts, author.clone(), sys.clone()),
-            around: Surroundings { constants: catalog.constants, shared, db, author, sys },
+            around: Surroundings { constants: catalog.constants, shared, db, author, sys, mesh: follower.clone() },
             follower,
             domains: Mutex::new(HashMap::new()),
             opening: tokio::sync::Mutex::new(()),

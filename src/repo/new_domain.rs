@@ -48,6 +48,7 @@ impl NewDomain {
 impl Domain {
     /// Makes a domain that no mesh lists yet: what a crash leaves of it is garbage that nobody sees.
     pub(super) async fn create(info: DomainInfo, place: Place, around: Surroundings) -> Result<Domain, RepoError> {
+        around.check_writable()?;
         let time = store_time(place.store.as_ref(), &around.sys)?;
         let objects = Objects::new(place.clone(), around.shared.clone());
         let options = UploadOptions {

@@ -25,6 +25,7 @@ impl Domain {
     /// Gives up what this workspace attempted and is not settled: fills its seq with an entry that changes nothing,
     /// unless the attempt landed before. Tells what became of all its attempts, as [`Domain::settled`] does.
     pub async fn give_up(&self, workspace: &str) -> Result<Vec<Settled>, RepoError> {
+        self.check_mesh_writable()?;
         let _writing = self.0.queue.writing.lock().await;
         for attempt in self.attempts_of(workspace)?.iter().filter(|attempt| attempt.outcome == Outcome::Unknown) {
             self.check_held_here(attempt)?;

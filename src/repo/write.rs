@@ -116,7 +116,7 @@ pub fn store_time(store: &dyn Store, sys: &Sys) -> Result<Time, RepoError> {
 }
 
 /// Fails with the names of features that writing needs and this version lacks.
-fn check_writable(title: &str, features: &Features) -> Result<(), RepoError> {
+pub(super) fn check_writable(title: &str, features: &Features) -> Result<(), RepoError> {
     let what = || format!("the log of {title}");
     match check_features(features).map_err(|error| RepoError::of_format(what(), error))? {
         Access::Write => Ok(()),

@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 use meshfs::repo::error::RepoError;
+use meshfs::repo::log::LogFiles;
 use meshfs::repo::mesh::{Mesh, NewDomain};
 use meshfs::storage::fault::Fault;
 use meshfs::telemetry::counters::Verb;
@@ -192,4 +193,48 @@ async fn a_mesh_that_lost_its_first_entry_is_refused() {
     world.base.delete(&files.key(1)).await.unwrap();
     let text = world.machine(2).await.mesh.check_beginning().await.unwrap_err().to_string();
     assert!(text.contains("lifecycle rule"), "{text}");
+}
+
+/// Puts an entry after the newest of the mesh log, as a later version would write it.
+async fn put_mesh_entry(world: &World, machine: &Machine, make: impl FnOnce(&mut serde_json::Value)) {
+    let files = LogFiles::new(world.base.clone(), "mesh/".to_owned());
+    machine.mesh.poll().await.unwrap();
+    let (seq, body) = files.newest(0).await.unwrap().unwrap();
+    let mut entry: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    entry["seq"] = (seq + 1).into();
+    entry["changes"] = serde_json::json!([]);
+    make(&mut entry);
+    files.create(seq + 1, entry.to_string().into()).await.unwrap();
+    machine.mesh.poll().await.unwrap();
+}
+
+/// Each entry of the mesh log is all that a newcomer reads, so what a later version put into it is in the next one too.
+#[tokio::test]
+async fn unknown_fields_of_the_mesh_log_are_passed_on() {
+    let (world, a) = World::in_memory().with_sales().await;
+    put_mesh_entry(&world, &a, |entry| entry["melody"] = serde_json::json!({ "key": "a" })).await;
+    for (machine, name) in [(&a, "hr"), (&world.machine(2).await, "it")] {
+        machine.mesh.create_domain(named(name)).await.unwrap();
+        let newest = LogFiles::new(world.base.clone(), "mesh/".to_owned()).newest(0).await.unwrap().unwrap().1;
+        let newest: serde_json::Value = serde_json::from_slice(&newest).unwrap();
+        assert_eq!(newest["melody"], serde_json::json!({ "key": "a" }));
+    }
+}
+
+/// What the mesh needs of its writers binds those of each domain.
+#[tokio::test]
+async fn a_mesh_that_needs_more_of_writers_has_its_domains_left_alone() {
+    let (world, a) = World::in_memory().with_sales().await;
+    let sales = a.sales().await;
+    let head = head_of(&sales, "main").await.1;
+    put_mesh_entry(&world, &a, |entry| entry["features"]["write"] = serde_json::json!(["colours"])).await;
+    let branch = sales.create_branch("exp", &head).await.unwrap_err();
+    let domain = a.mesh.create_domain(named("hr")).await.err().unwrap();
+    for error in [branch, domain] {
+        let RepoError::Unsupported { purpose: "writing", features, .. } = &error else { panic!("{error}") };
+        assert_eq!(features, &["colours"]);
+    }
+    assert_eq!(entries(&world, &sales).await.len(), 1);
+    let packs = world.base.list("domains/hr", None, 10).await.unwrap();
+    assert!(packs.is_empty(), "{packs:?}");
 }
