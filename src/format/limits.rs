@@ -60,6 +60,10 @@ pub const ENTRY_BYTES_MAX: usize = 16 << 20;
 /// A table (of refs, of domains) of more JSON bytes than this is not repeated in each entry.
 pub const TABLE_IN_ENTRY_BYTES_MAX: usize = 16 << 10;
 
+/// Rows of a table of refs, each counted at its longest: a frame, less what later versions may want to add. Writers keep
+/// to it so that each later entry can write the table that it leaves.
+pub const TABLE_ROWS_BYTES_MAX: usize = FRAME_RAW_BYTES_MAX - (64 << 10);
+
 /// Every entry whose seq is a multiple of this carries or names the whole table.
 pub const TABLE_EVERY: u64 = 64;
 

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::attempt::jittered;
 use super::domain::{Domain, Proposal, Proposed};
 use super::error::RepoError;
+use super::packed_table::TableRoom;
 use super::refs::{Head, LogState};
 use super::write::Put;
 use crate::model::log::{Change, Fence, RefName};
@@ -160,6 +161,7 @@ impl Domain {
     async fn admit(&self, group: Vec<Waiting>, head: &Head) -> (Vec<Waiting>, Vec<Waiting>) {
         let (mut ready, mut later) = (Vec::new(), Vec::new());
         let mut changed: BTreeSet<RefName> = BTreeSet::new();
+        let mut room = TableRoom::default();
         for waiting in group {
             let state = &head.state;
             let proposal = &waiting.proposal;
@@ -185,6 +187,8 @@ impl Domain {
                 || proposal.relies_on.iter().any(|(name, _)| touches(name));
             if clash {
                 later.push(waiting);
+            } else if !room.admits(&head.state.refs, &proposal.changes) {
+                waiting.answer(Err(self.table_is_full()));
             } else {
                 changed.extend(proposal.changes.iter().map(|change| change.name.clone()));
                 ready.push(waiting);

@@ -113,6 +113,10 @@ impl LogHead for Catalog {
         }
     }
 
+    fn packs_table(_entry: &MeshEntry) -> bool {
+        false
+    }
+
     fn at(entry: &MeshEntry, table: DomainTable) -> Catalog {
         let since = match &entry.table {
             DomainTableRef::At { since, .. } => since.clone(),
@@ -165,6 +169,14 @@ impl LogHead for Catalog {
             since,
             extra: entry.extra.clone(),
         })
+    }
+
+    fn with_table(self, table: DomainTable) -> Catalog {
+        Catalog { domains: table, ..self }
+    }
+
+    fn into_table(self) -> DomainTable {
+        self.domains
     }
 
     fn seq(&self) -> u64 {

@@ -35,11 +35,20 @@ pub trait LogHead: Send + Sync + Sized + 'static {
         objects: Option<&Objects>,
     ) -> impl Future<Output = Result<Option<Self::Table>, RepoError>> + Send;
 
+    /// Does the entry carry a whole table that is not in its own bytes?
+    fn packs_table(entry: &Self::Entry) -> bool;
+
     /// The log at `entry`, which builds on this whole table.
     fn at(entry: &Self::Entry, table: Self::Table) -> Self;
 
-    /// The log one entry further.
+    /// The log one entry further. A packed table is not looked at: see [`Follower::step`].
     fn then(&self, entry: &Self::Entry) -> Result<Self, RepoError>;
+
+    /// The same place in the log with the whole table that its entry carries.
+    fn with_table(self, table: Self::Table) -> Self;
+
+    /// Everything that is in the log's state here.
+    fn into_table(self) -> Self::Table;
 
     fn seq(&self) -> u64;
     fn time(&self) -> Time;
@@ -122,7 +131,7 @@ impl<H: LogHead> Follower<H> {
         loop {
             let head = self.head();
             let Some(body) = self.files.read(head.seq() + 1).await? else { break };
-            self.advance(Arc::new(head.then(&self.decode(head.seq() + 1, &body)?)?));
+            self.advance(Arc::new(self.step(&head, &self.decode(head.seq() + 1, &body)?).await?));
             steps += 1;
             if steps == STEPS_MAX {
                 let known = self.head().seq();
@@ -133,6 +142,24 @@ impl<H: LogHead> Follower<H> {
             }
         }
         Ok(self.head().seq() > from)
+    }
+
+    /// The log after `head` and somebody else's `entry`: whole tables are compared with what the entries add up to.
+    pub async fn step(&self, head: &H, entry: &H::Entry) -> Result<H, RepoError> {
+        let next = head.then(entry)?;
+        if !H::packs_table(entry) {
+            return Ok(next);
+        }
+        match H::table(entry, self.objects.as_ref()).await {
+            Ok(Some(table)) => Ok(next.with_table(table)),
+            Ok(None) => Ok(next),
+            // Whoever walked all the way here needs no table.
+            Err(error @ RepoError::Damaged { .. }) => {
+                tracing::error!(seq = next.seq(), %error, "the whole table of a log is lost");
+                Ok(next)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Takes a state that was read or written elsewhere, unless a newer one is known.
@@ -170,23 +197,41 @@ impl<H: LogHead> Follower<H> {
     }
 }
 
+/// The log at `entry`, by the whole table that it builds on; where that is lost, by the one before.
 async fn state_of<H: LogHead>(
     files: &LogFiles,
     title: &str,
     objects: Option<&Objects>,
     entry: &H::Entry,
 ) -> Result<H, RepoError> {
-    if let Some(table) = H::table(entry, objects).await? {
-        return Ok(H::at(entry, table));
+    if H::table_seq(entry) == H::entry_seq(entry) {
+        return Ok(H::at(entry, carried_table::<H>(files, title, objects, entry).await?));
     }
-    let seq = H::table_seq(entry);
-    let holder = read_entry::<H>(files, title, seq).await?;
-    match H::table(&holder, objects).await? {
-        Some(table) => Ok(H::at(entry, table)),
-        None => Err(RepoError::Damaged {
+    let holder = read_entry::<H>(files, title, H::table_seq(entry)).await?;
+    Ok(H::at(entry, carried_table::<H>(files, title, objects, &holder).await?))
+}
+
+/// The whole table at `holder`, which carries it.
+async fn carried_table<H: LogHead>(
+    files: &LogFiles,
+    title: &str,
+    objects: Option<&Objects>,
+    holder: &H::Entry,
+) -> Result<H::Table, RepoError> {
+    let seq = H::entry_seq(holder);
+    match H::table(holder, objects).await {
+        Ok(Some(table)) => Ok(table),
+        Ok(None) => Err(RepoError::Damaged {
             what: format!("entry {seq} of the log of {title}"),
             reason: "a later entry says that it carries the whole table, and it does not".to_owned(),
         }),
+        Err(error @ RepoError::Damaged { .. }) if H::packs_table(holder) && seq > 1 => {
+            tracing::error!(seq, %error, "the whole table of a log is lost: going back to the one before");
+            let before = read_entry::<H>(files, title, seq - 1).await?;
+            let before = Box::pin(state_of::<H>(files, title, objects, &before)).await?;
+            Ok(before.then(holder)?.into_table())
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -199,6 +199,10 @@ impl LogHead for Head {
         }
     }
 
+    fn packs_table(entry: &Entry) -> bool {
+        matches!(entry.table, TableRef::Packed { .. })
+    }
+
     fn at(entry: &Entry, table: RefTable) -> Head {
         let since = match &entry.table {
             TableRef::At { since, .. } => since.clone(),
@@ -219,10 +223,7 @@ impl LogHead for Head {
         apply(&entry.changes, entry.seq, &mut refs, &mut since);
         match &entry.table {
             TableRef::Here(table) => {
-                if *table != refs {
-                    tracing::error!(seq = entry.seq, "a log's whole table differs from what its entries add up to");
-                    refs = table.clone();
-                }
+                correct(&mut refs, table, entry.seq);
                 since.clear();
             }
             TableRef::Packed { .. } => since.clear(),
@@ -238,6 +239,16 @@ impl LogHead for Head {
         Ok(Head { state: Arc::new(state), features: entry.features.clone(), table_seq, since })
     }
 
+    fn with_table(mut self, table: RefTable) -> Head {
+        let state = Arc::make_mut(&mut self.state);
+        correct(&mut state.refs, &table, state.seq);
+        self
+    }
+
+    fn into_table(self) -> RefTable {
+        Arc::unwrap_or_clone(self.state).refs
+    }
+
     fn seq(&self) -> u64 {
         self.state.seq
     }
@@ -248,6 +259,14 @@ impl LogHead for Head {
 
     fn features(&self) -> &Features {
         &self.features
+    }
+}
+
+/// What an entry carries whole goes before what was added up: it is what readers begin with from there.
+fn correct(refs: &mut RefTable, table: &RefTable, seq: u64) {
+    if refs != table {
+        tracing::error!(seq, "a log's whole table differs from what its entries add up to");
+        *refs = table.clone();
     }
 }
 

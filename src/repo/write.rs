@@ -74,7 +74,10 @@ impl<H: LogHead> Writer<H> {
         self.make_durable(on.seq()).await?;
         let put = match self.attempts.make(seq, body, workspaces).await? {
             Attempted::Landed => Put::Landed(Arc::new(on.then(&entry)?)),
-            Attempted::Taken(theirs) => Put::Taken(Arc::new(on.then(&self.follower.decode(seq, &theirs)?)?)),
+            Attempted::Taken(theirs) => {
+                let theirs = self.follower.decode(seq, &theirs)?;
+                Put::Taken(Arc::new(self.follower.step(on, &theirs).await?))
+            }
         };
         self.durable_seq.fetch_max(seq, Ordering::Relaxed);
         let (Put::Landed(head) | Put::Taken(head)) = &put;

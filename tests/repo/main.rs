@@ -8,6 +8,7 @@ mod database;
 mod meshes;
 mod reading;
 mod revisions;
+mod tables;
 mod watched;
 mod world;
 mod writers;

@@ -17,6 +17,12 @@ use crate::model::time::Time;
 const WHAT: &str = "a domain's log entry";
 const TABLE: &str = "a table of refs";
 
+/// Digits of the greatest seq.
+const SEQ_DIGITS_MAX: usize = 20;
+
+/// Hexadecimal digits of a commit id.
+const COMMIT_ID_DIGITS: usize = 64;
+
 #[derive(Serialize, Deserialize)]
 struct EntryJson {
     format: u64,
@@ -181,6 +187,13 @@ pub fn fits_in_entry(table: &RefTable) -> bool {
     serde_json::to_vec(&rows(table)).is_ok_and(|bytes| bytes.len() <= TABLE_IN_ENTRY_BYTES_MAX)
 }
 
+/// The most that the row of a ref takes in a table, wherever the ref stands and whichever entry changes it: a name that a
+/// ref may have is written as it is.
+pub fn row_bytes_max(name: &RefName) -> usize {
+    let row = r#"{"kind":"branch","name":"","created_seq":,"changed_seq":,"target":""},"#.len();
+    row + name.name.len() + 2 * SEQ_DIGITS_MAX + COMMIT_ID_DIGITS
+}
+
 /// A table as a chunk, for when it is too large for its entry.
 pub fn encode_table(table: &RefTable) -> Result<Vec<u8>> {
     let stored = WholeTableJson { format: u64::from(FORMAT_VERSION), refs: rows(table) };
@@ -194,4 +207,23 @@ pub fn encode_table(table: &RefTable) -> Result<Vec<u8>> {
 pub fn decode_table(bytes: &[u8]) -> Result<RefTable> {
     let stored: WholeTableJson = json::read(TABLE, bytes, FRAME_RAW_BYTES_MAX)?;
     whole(TABLE, stored.refs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::CommitId;
+    use crate::model::log::RefKind;
+
+    #[test]
+    fn no_row_is_longer_than_it_is_counted() {
+        let state = RefState { created_seq: u64::MAX, changed_seq: u64::MAX, target: CommitId([255; 32]) };
+        let name = RefName::branch(&"x".repeat(128));
+        let bytes_of = |name: &RefName| serde_json::to_vec(&RefJson { name: name.clone(), state }).unwrap().len();
+        assert_eq!(bytes_of(&name) + 1, row_bytes_max(&name), "with its comma");
+        for kind in [RefKind::Tag, RefKind::Pin] {
+            let name = RefName { kind, ..name.clone() };
+            assert!(bytes_of(&name) < row_bytes_max(&name));
+        }
+    }
 }

@@ -4,7 +4,7 @@ mod canonical;
 mod domain;
 mod mesh;
 
-pub use domain::{decode_entry, decode_table, encode_entry, encode_table, entry_id, fits_in_entry};
+pub use domain::{decode_entry, decode_table, encode_entry, encode_table, entry_id, fits_in_entry, row_bytes_max};
 pub use mesh::{decode_mesh_entry, encode_mesh_entry, mesh_entry_id};
 
 use super::error::{FormatError, Result};
