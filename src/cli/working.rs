@@ -33,7 +33,7 @@ pub async fn commit(
     let author = author.unwrap_or_else(|| context.settings.author.clone());
     let _progress = context.ui.spinner("committing");
     match context.perform(Request::Commit { branch, message, metadata, author }).await? {
-        Reply::Committed { commit } => Ok(commit),
+        Reply::Committed { commit, .. } => Ok(commit),
         other => Err(unexpected(&other)),
     }
 }

@@ -242,7 +242,16 @@ impl Handler for Daemon {
             match request {
                 Request::Ping => Ok(Reply::Daemon { pid: self.info.pid }),
                 Request::Unmount { lazy } => self.unmount(lazy),
-                request => verbs::perform(self, request).await,
+                request => {
+                    let reply = verbs::perform(self, request).await?;
+                    if let Reply::Committed { domain, branch, commit: Some(commit) } = &reply {
+                        let told = self.vfs.commit_landed(domain, branch, commit.clone()).await;
+                        if let Err(error) = told {
+                            tracing::warn!(%error, "a commit landed, and the control file does not tell of it");
+                        }
+                    }
+                    Ok(reply)
+                }
             }
         })
     }

@@ -36,9 +36,14 @@ pub async fn commit(
 ) -> Result<Reply, Failure> {
     let (domain, workspace) = open_workspace(host, branch).await?;
     let options = CommitOptions { message, author: Some(author), metadata, progress: None };
+    let committed = |commit| Reply::Committed {
+        domain: domain.info().name.clone(),
+        branch: workspace.branch().name.name.clone(),
+        commit,
+    };
     match workspace.commit(options).await? {
-        Committed::Landed(commit) => Ok(Reply::Committed { commit: Some(CommitReport::from(&*commit)) }),
-        Committed::Nothing => Ok(Reply::Committed { commit: None }),
+        Committed::Landed(commit) => Ok(committed(Some(CommitReport::from(&*commit)))),
+        Committed::Nothing => Ok(committed(None)),
         Committed::Conflict(conflicts) => Err(conflict(&domain, &workspace, &conflicts)),
     }
 }

@@ -90,7 +90,8 @@ pub fn in_domain(domain: &Domain, error: RepoError) -> Failure {
     let written = match &error {
         RepoError::NoBranch { branch, .. } => branch.clone(),
         RepoError::NoTag { tag, .. } => tag.clone(),
-        RepoError::NoRevision { revision, .. } => revision.clone(),
+        // Of `main~5` the name may be right and the number not.
+        RepoError::NoRevision { revision, .. } => revision.split(['~', '@']).next().unwrap_or_default().to_owned(),
         _ => return error.into(),
     };
     let state = domain.state();
@@ -100,7 +101,7 @@ pub fn in_domain(domain: &Domain, error: RepoError) -> Failure {
         _ => &[RefKind::Branch, RefKind::Tag],
     };
     let names = state.refs.refs.keys().filter(|name| kinds.contains(&name.kind)).map(|name| name.name.as_str());
-    let meant = closest(&written, names);
+    let meant = closest(&written, names).filter(|meant| *meant != written);
     let failure = Failure::from(error);
     match meant {
         Some(meant) => failure.hint(format!("did you mean `{meant}`?")),

@@ -34,6 +34,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 
 use crate::model::id::Uid;
+use crate::model::report::CommitReport;
 use crate::repo::mesh::Mesh;
 use crate::sys::Sys;
 use crate::sys::clock::Clock;
@@ -157,6 +158,14 @@ impl Vfs {
             ))
         })?;
         branch.open(self).await
+    }
+
+    /// A commit landed on a branch through the control socket: `.meshfs/commit` tells it like its own.
+    pub async fn commit_landed(&self, domain: &str, branch: &str, commit: CommitReport) -> Result<(), VfsError> {
+        if let Some(branch) = self.open_domain(domain).await?.branch(branch) {
+            branch.control().landed(commit);
+        }
+        Ok(())
     }
 
     /// Whoever can make the kernel forget, from the mount on.

@@ -59,6 +59,17 @@ fn inside_a_mount_no_address_is_needed() {
 }
 
 #[test]
+fn a_commit_of_the_command_line_is_told_by_the_control_file() {
+    let mut shell = mounted();
+    let tree = shell.machine().mesh().join("sales/main");
+    write(tree.join("x"), "x");
+    let answer = shell.call("commit sales/main -m \"From outside\" --json").transcript();
+    assert!(answer.contains("From outside"), "{answer}");
+    let told = fs::read_to_string(tree.join(".meshfs/commit")).unwrap();
+    assert!(told.contains(r#""message":"From outside""#), "{told}");
+}
+
+#[test]
 fn the_mount_decides_the_store() {
     let mut shell = mounted();
     let tree = shell.machine().mesh().join("sales/main");

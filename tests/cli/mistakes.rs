@@ -17,6 +17,8 @@ fn names_that_are_not_there() {
         .call("log marketing")
         .call("log sales/mian")
         .call("show sales/@v1.0")
+        .call("show sales/@main~5")
+        .call("show sales/@mian~5")
         .call("show sales/@0a1b2c3d")
         .call("ls sales/main/orders")
         .call("branch delete sales/other")

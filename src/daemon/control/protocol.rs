@@ -144,6 +144,8 @@ pub enum Reply {
     },
     /// None: there was nothing to commit.
     Committed {
+        domain: String,
+        branch: String,
         commit: Option<CommitReport>,
     },
     Refreshed {

@@ -1,4 +1,4 @@
-//! What is told about commits made through a branch's control file.
+//! What a branch's control file tells about commits made here.
 
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::model::report::CommitReport;
 use crate::model::time::Time;
 
-/// How the newest commit through the control file went.
+/// How the newest commit went.
 #[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
 enum Story {
