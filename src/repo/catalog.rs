@@ -7,7 +7,7 @@ use super::follow::LogHead;
 use super::objects::Objects;
 use super::write::Stamp;
 use crate::format::error::FormatError;
-use crate::format::limits::TABLE_EVERY;
+use crate::format::limits::{ENTRY_BYTES_MAX, TABLE_EVERY};
 use crate::format::log::{decode_mesh_entry, encode_mesh_entry};
 use crate::model::content::Constants;
 use crate::model::id::Uid;
@@ -17,6 +17,9 @@ use crate::model::time::Time;
 /// A table of at most this many domains stands in every entry: it costs less than the read of another entry that it
 /// saves.
 const TABLE_ALWAYS_DOMAINS_MAX: usize = 64;
+
+/// A table of domains takes at most half of an entry: what changed since stands beside it.
+const TABLE_BYTES_MAX: usize = ENTRY_BYTES_MAX / 2;
 
 /// The mesh log as read up to some entry.
 #[derive(Clone, Debug)]
@@ -47,6 +50,13 @@ impl Catalog {
             since: BTreeMap::new(),
             extra: serde_json::Map::new(),
         }
+    }
+
+    /// Can every later entry still write the table that the mesh has with this domain?
+    pub fn has_room_for(&self, domain: &DomainInfo) -> bool {
+        let bytes = |domain: &DomainInfo| serde_json::to_vec(domain).map_or(usize::MAX, |bytes| bytes.len() + 1);
+        let table = self.domains.values().chain([domain]).map(bytes);
+        table.fold(0, usize::saturating_add) <= TABLE_BYTES_MAX
     }
 
     /// The entry that makes `change` next; without one, an entry that only takes its seq.

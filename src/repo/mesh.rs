@@ -268,12 +268,19 @@ impl Mesh {
         // The whole domain first: the mesh never lists one that cannot be opened.
         let domain = Domain::create(info.clone(), place, self.0.around.clone()).await?;
         let created = self
-            .change(|catalog| match catalog.domains.contains_key(&info.name) {
+            .change(|catalog| {
+                match catalog.domains.contains_key(&info.name) {
                 true => Err(RepoError::DomainExists(info.name.clone())),
+                false if !catalog.has_room_for(&info) => Err(RepoError::Refused(
+                    "the mesh lists as many domains as it can, with their descriptions: delete those that nobody needs \
+                     (`meshfs domain list`), or shorten the description"
+                        .to_owned(),
+                )),
                 false => {
                     let domain = info.clone();
                     Ok(DomainChange { operation: DomainOperation::Create, domain, previous_seq: None })
                 }
+            }
             })
             .await?;
         let domain = domain.listed_as(DomainInfo { created_seq: created.seq, ..info });

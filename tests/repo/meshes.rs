@@ -238,3 +238,18 @@ async fn a_mesh_that_needs_more_of_writers_has_its_domains_left_alone() {
     let packs = world.base.list("domains/hr", None, 10).await.unwrap();
     assert!(packs.is_empty(), "{packs:?}");
 }
+
+/// A table of domains that no entry could carry would stop every change of the mesh for good.
+#[tokio::test]
+async fn a_full_list_of_domains_takes_no_more_and_gives_some_back() {
+    let (world, a) = World::in_memory().with_sales().await;
+    let long = |name: &str| NewDomain { description: Some("x".repeat(1 << 20)), ..named(name) };
+    for number in 0..7 {
+        a.mesh.create_domain(long(&format!("d{number}"))).await.unwrap();
+    }
+    let error = a.mesh.create_domain(long("d7")).await.err().unwrap();
+    assert!(matches!(error, RepoError::Refused(_)) && error.to_string().contains("delete"), "{error}");
+    a.mesh.delete_domain("d0").await.unwrap();
+    a.mesh.create_domain(long("d7")).await.unwrap();
+    assert_eq!(world.machine(2).await.mesh.known_domains(), a.mesh.known_domains());
+}
