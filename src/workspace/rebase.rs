@@ -163,7 +163,10 @@ impl State {
         path: &TreePath,
         theirs: bool,
     ) -> Result<()> {
-        // Another of its names may have been dealt with, and with it the row.
+        // Another of its names may have been dealt with, and with it this one, or the row.
+        if self.overlay.db.dirent(here.ino, &named.name)? != Some(named.dirent) {
+            return Ok(());
+        }
         let Some(node) = self.row(ino)? else { return Ok(self.overlay.db.delete_dirent(here.ino, &named.name)?) };
         if let Some((node, goes)) = run.met.get(&ino).cloned() {
             return if goes { self.clear(run, here, named, &node) } else { self.put_again(here, named, &node) };

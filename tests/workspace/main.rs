@@ -6,6 +6,7 @@ mod conflict;
 mod discard;
 mod follow;
 mod random;
+mod refresh;
 mod restore;
 mod status;
 mod support;
