@@ -65,9 +65,25 @@ impl Decisions<'_> {
         side
     }
 
-    /// The same for paths whose being one file is in question.
-    pub fn disagree_on_links(&mut self, path: &TreePath, sides: Sides<'_>) -> Option<Side> {
-        self.decide(path, sides, ConflictKind::Links, same_entries)
+    /// The side to take on whether these paths are one file; none when nobody decided, or differently for some. What is
+    /// in conflict anyway, or was decided for itself, is not asked about again.
+    pub fn disagree_on_links(&mut self, names: &[(&TreePath, Sides<'_>)]) -> Option<Side> {
+        let is_one = |path: &TreePath| names.iter().any(|(name, _)| *name == path);
+        if self.conflicts.iter().any(|conflict| is_one(&conflict.path)) {
+            return None;
+        }
+        let decided = self.decided.iter().filter(|(conflict, _)| is_one(&conflict.path)).map(|(_, side)| Some(*side));
+        let mut sides: Vec<Option<Side>> = decided.collect();
+        if sides.is_empty() {
+            let decide =
+                |(path, on): &(&TreePath, Sides<'_>)| self.decide(path, *on, ConflictKind::Links, same_entries);
+            sides = names.iter().map(decide).collect();
+        }
+        let side = sides[0].filter(|first| sides.iter().all(|side| *side == Some(*first)));
+        if side == Some(Side::Theirs) {
+            self.overruled.extend(names.iter().map(|(path, _)| (*path).clone()));
+        }
+        side
     }
 
     fn decide(

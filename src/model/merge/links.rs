@@ -158,9 +158,8 @@ fn classes(names: &[Name], decisions: &mut Decisions<'_>) -> Vec<Vec<usize>> {
             found.push(class);
             continue;
         }
-        let sides: Vec<_> =
-            class.iter().map(|at| decisions.disagree_on_links(&names[*at].path, names[*at].sides())).collect();
-        let side = sides[0].filter(|first| sides.iter().all(|side| *side == Some(*first))).unwrap_or(Side::Theirs);
+        let sides: Vec<_> = class.iter().map(|at| (&names[*at].path, names[*at].sides())).collect();
+        let side = decisions.disagree_on_links(&sides).unwrap_or(Side::Theirs);
         let on = side.of(1, 2);
         found.extend(joined(names, &class, |a, b| a[on] != State::Absent && a[on] == b[on]));
     }
@@ -241,9 +240,8 @@ fn whole_file(members: &[&Name], decisions: &mut Decisions<'_>) -> Option<Entry>
             return entry;
         }
     }
-    let sides: Vec<_> =
-        members.iter().map(|name| decisions.disagree_on_links(&name.path, Sides { base, ours, theirs })).collect();
-    let side = sides[0].filter(|first| sides.iter().all(|side| *side == Some(*first)))?;
+    let sides: Vec<_> = members.iter().map(|name| (&name.path, Sides { base, ours, theirs })).collect();
+    let side = decisions.disagree_on_links(&sides)?;
     side.of(ours.filter(|_| is_one(1)), theirs.filter(|_| is_one(2))).cloned()
 }
 
