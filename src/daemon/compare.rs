@@ -9,8 +9,8 @@ use crate::model::entry::Entry;
 use crate::model::id::{CommitId, NodeId};
 use crate::model::path::TreePath;
 use crate::model::report::ChangeReport;
-use crate::model::source::NodeSource;
-use crate::model::tree::{LinkBody, LinkNode, Node, NodeBody, Step};
+use crate::model::source::{NodeSource, lookup};
+use crate::model::tree::{LinkBody, LinkNode, Node, NodeBody};
 use crate::repo::domain::Domain;
 use crate::repo::error::RepoError;
 use crate::repo::objects::Objects;
@@ -91,20 +91,7 @@ pub async fn find(
     root: &Entry,
     path: &TreePath,
 ) -> Result<Option<Entry>, Failure> {
-    let mut entry = root.clone();
-    for name in path.names() {
-        let Some(dir) = entry.as_dir() else { return Ok(None) };
-        let mut node = source.node(&dir.id, &dir.body).await?;
-        entry = loop {
-            let next = match node.step(name) {
-                Step::Found(found) => break found.clone(),
-                Step::Absent => return Ok(None),
-                Step::Descend(child) => source.node(&child.id, &child.body).await?,
-            };
-            node = next;
-        };
-    }
-    Ok(Some(entry))
+    Ok(lookup(source, root, path).await?)
 }
 
 /// Nodes of two domains. A location does not say whose pack it names; names of packs are never used twice, so the wrong

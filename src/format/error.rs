@@ -1,5 +1,7 @@
 //! Why bytes could not be read, or a value not be written, named by what a caller can do about it.
 
+use crate::model::tree::Misfit;
+
 /// What failed to become bytes, or to come from them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
@@ -24,3 +26,9 @@ pub enum FormatError {
 }
 
 pub type Result<T> = std::result::Result<T, FormatError>;
+
+impl From<Misfit> for FormatError {
+    fn from(misfit: Misfit) -> FormatError {
+        FormatError::Damaged { what: "a tree node", why: misfit.why.to_owned() }
+    }
+}

@@ -6,14 +6,23 @@ use std::sync::Arc;
 use super::entry::Entry;
 use super::id::NodeId;
 use super::path::TreePath;
-use super::tree::{DirContent, LinkBody, LinkGroup, LinkNode, LinkTable, Node, NodeBody, Step};
+use super::tree::{DirContent, LinkBody, LinkGroup, LinkNode, LinkTable, Misfit, Node, NodeBody, Said, Step};
 
 /// Gives nodes of trees. Many calls may be under way at once: the implementation coalesces and bounds them.
 pub trait NodeSource: Send + Sync {
-    type Error: Send;
+    type Error: Send + From<Misfit>;
 
     /// The node `id`, checked against it. Immediate for [`NodeBody::Here`].
     fn node(&self, id: &NodeId, body: &NodeBody) -> impl Future<Output = Result<Arc<Node>, Self::Error>> + Send;
+
+    /// The node that a reference speaks of, checked to be what that says. Whoever goes down a tree goes by this.
+    fn said(&self, said: &Said) -> impl Future<Output = Result<Arc<Node>, Self::Error>> + Send {
+        async {
+            let node = self.node(&said.id, &said.body).await?;
+            said.check(&node)?;
+            Ok(node)
+        }
+    }
 
     /// The hard-link node `id`, checked against it.
     fn link_node(
@@ -25,14 +34,18 @@ pub trait NodeSource: Send + Sync {
 
 /// The entry `name` of a directory.
 pub async fn find<S: NodeSource>(source: &S, dir: &DirContent, name: &[u8]) -> Result<Option<Entry>, S::Error> {
-    let mut node = source.node(&dir.id, &dir.body).await?;
+    let mut said = dir.said();
     loop {
+        let node = source.said(&said).await?;
         let next = match node.step(name) {
             Step::Found(entry) => return Ok(Some(entry.clone())),
-            Step::Absent => return Ok(None),
-            Step::Descend(child) => source.node(&child.id, &child.body).await?,
+            Step::Absent => None,
+            Step::Descend(at) => node.said_of(at, said.after()),
         };
-        node = next;
+        match next {
+            Some(next) => said = next,
+            None => return Ok(None),
+        }
     }
 }
 

@@ -107,6 +107,14 @@ impl Node {
         }
     }
 
+    /// The least name of the node itself: of an inner one the greatest below its first child.
+    fn first_name(&self) -> Option<&[u8]> {
+        match self {
+            Node::Leaf(entries) => entries.first().map(|e| e.name.as_slice()),
+            Node::Inner { children, .. } => children.first().map(|child| child.last_name.as_slice()),
+        }
+    }
+
     /// The greatest name below; none when empty.
     pub fn last_name(&self) -> Option<&[u8]> {
         match self {
@@ -121,8 +129,8 @@ impl Node {
 pub enum Step<'a> {
     Found(&'a Entry),
     Absent,
-    /// Look on in this child.
-    Descend(&'a Child),
+    /// Look on in the child at this place (see [`Node::said_of`]).
+    Descend(usize),
 }
 
 impl Node {
@@ -135,9 +143,87 @@ impl Node {
             },
             Node::Inner { children, .. } => {
                 let at = children.partition_point(|child| child.last_name.as_slice() < name);
-                children.get(at).map_or(Step::Absent, Step::Descend)
+                if at < children.len() { Step::Descend(at) } else { Step::Absent }
             }
         }
+    }
+
+    /// What this node says of its child at `at`. `after`: a name that all of its own come after.
+    pub fn said_of(&self, at: usize, after: Option<&[u8]>) -> Option<Said> {
+        let Node::Inner { level, children } = self else { return None };
+        let before = at.checked_sub(1).and_then(|before| children.get(before));
+        let after = before.map(|child| child.last_name.as_slice()).or(after);
+        children.get(at).map(|child| child.said(level.saturating_sub(1), after))
+    }
+}
+
+impl DirContent {
+    /// What the directory's entry says of its top node.
+    pub fn said(&self) -> Said {
+        Said { id: self.id, body: self.body.clone(), counts: self.counts, within: None }
+    }
+}
+
+impl Child {
+    /// What is said of the child by being there: on `level`, with all its names after `after`.
+    pub fn said(&self, level: u8, after: Option<&[u8]>) -> Said {
+        let within = Within { level, after: after.map(<[u8]>::to_vec), last_name: self.last_name.clone() };
+        Said { id: self.id, body: self.body.clone(), counts: self.counts, within: Some(within) }
+    }
+}
+
+/// What whoever refers to a node says of it. The id alone does not show that they err, and a lookup, a listing and an
+/// edit that believed different ones would see different directories.
+#[derive(Clone, Debug)]
+pub struct Said {
+    pub id: NodeId,
+    pub body: NodeBody,
+    counts: Counts,
+    /// None for a directory's top node.
+    within: Option<Within>,
+}
+
+/// A child's place in its directory.
+#[derive(Clone, Debug)]
+struct Within {
+    level: u8,
+    /// All its names come after this one.
+    after: Option<Vec<u8>>,
+    last_name: Vec<u8>,
+}
+
+/// A node that is not what is said of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("tree node {id}: {why}")]
+pub struct Misfit {
+    pub id: NodeId,
+    pub why: &'static str,
+}
+
+impl Said {
+    /// A name that all of the node's come after.
+    pub fn after(&self) -> Option<&[u8]> {
+        self.within.as_ref()?.after.as_deref()
+    }
+
+    /// Fails unless `node` is what is said of it.
+    pub fn check(&self, node: &Node) -> Result<(), Misfit> {
+        let misfit = |why| Err(Misfit { id: self.id, why });
+        if let Some(within) = &self.within {
+            if node.level() != within.level {
+                return misfit("it is not of the level below its parent's");
+            }
+            if node.last_name() != Some(&within.last_name) {
+                return misfit("its last name is not the one that its parent says");
+            }
+            if within.after.as_deref().is_some_and(|after| node.first_name().is_none_or(|first| first <= after)) {
+                return misfit("its names begin before those of the node before it end");
+            }
+        }
+        if node.counts() != self.counts {
+            return misfit("its counts are not those that its parent says");
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use crate::format::error::FormatError;
 use crate::model::address::AddressError;
 use crate::model::id::CommitId;
 use crate::model::time::Time;
+use crate::model::tree::Misfit;
 use crate::storage::StoreError;
 
 #[derive(Clone, Debug, thiserror::Error)]
@@ -83,6 +84,12 @@ pub enum RepoError {
     /// A local file or folder.
     #[error("{what}: {source}")]
     Local { what: String, source: Arc<std::io::Error> },
+}
+
+impl From<Misfit> for RepoError {
+    fn from(misfit: Misfit) -> RepoError {
+        RepoError::Damaged { what: format!("tree node {}", misfit.id), reason: misfit.why.to_owned() }
+    }
 }
 
 impl RepoError {

@@ -11,14 +11,12 @@ use parking_lot::Mutex;
 use super::domain::Snapshot;
 use super::error::RepoError;
 use super::objects::Objects;
-use crate::format::error::FormatError;
-use crate::format::node::{check_child, check_counts};
 use crate::model::content::FileContent;
 use crate::model::entry::{Content, Entry, XattrValue};
 use crate::model::id::NodeId;
 use crate::model::path::TreePath;
 use crate::model::source::NodeSource;
-use crate::model::tree::{Child, DirContent, LinkBody, LinkNode, Node, NodeBody};
+use crate::model::tree::{LinkBody, LinkNode, Node, Said};
 
 /// Entries of one node looked into at once; each holds at most a node or [`READ_BYTES`] of data.
 const AT_ONCE: usize = 8;
@@ -57,30 +55,6 @@ pub async fn check(snapshot: &Snapshot, read_data: bool, advance: &(dyn Fn(u64) 
     report
 }
 
-/// What whoever refers to a node says of it: its id alone would not show that they err.
-#[derive(Clone, Copy)]
-enum Said<'a> {
-    Dir(&'a DirContent),
-    /// In an inner node of this level.
-    Child(u8, &'a Child),
-}
-
-impl<'a> Said<'a> {
-    fn place(self) -> (&'a NodeId, &'a NodeBody) {
-        match self {
-            Said::Dir(dir) => (&dir.id, &dir.body),
-            Said::Child(_, child) => (&child.id, &child.body),
-        }
-    }
-
-    fn check(self, node: &Node) -> Result<(), FormatError> {
-        match self {
-            Said::Dir(dir) => check_counts(&dir.counts, node),
-            Said::Child(level, child) => check_child(level, child, node),
-        }
-    }
-}
-
 struct Check<'a> {
     objects: &'a Objects,
     read_data: bool,
@@ -102,7 +76,7 @@ impl Check<'_> {
             }
         }
         match &entry.content {
-            Content::Dir(dir) => self.node(&path, Said::Dir(dir)).await,
+            Content::Dir(dir) => self.node(&path, dir.said()).await,
             Content::File(file) => self.file(&path, file).await,
             _ => {}
         }
@@ -113,16 +87,15 @@ impl Check<'_> {
         Box::pin(self.entry(path, entry))
     }
 
-    fn node<'b>(&'b self, path: &'b TreePath, said: Said<'b>) -> BoxFuture<'b, ()> {
+    fn node<'b>(&'b self, path: &'b TreePath, said: Said) -> BoxFuture<'b, ()> {
         Box::pin(async move {
-            let (id, body) = said.place();
-            let node = match self.objects.node(id, body).await {
+            let node = match self.objects.node(&said.id, &said.body).await {
                 Ok(node) => node,
                 Err(error) => return self.damage(path, error),
             };
             self.report.lock().nodes += 1;
             if let Err(error) = said.check(&node) {
-                self.damage(path, RepoError::of_format(format!("the tree node {id}"), error));
+                self.damage(path, error.into());
             }
             match &*node {
                 Node::Leaf(entries) => {
@@ -130,9 +103,9 @@ impl Check<'_> {
                     let each: Vec<BoxFuture<'_, ()>> = each.collect();
                     stream::iter(each).buffer_unordered(AT_ONCE).collect::<()>().await;
                 }
-                Node::Inner { level, children } => {
-                    for child in children {
-                        self.node(path, Said::Child(*level, child)).await;
+                Node::Inner { children, .. } => {
+                    for below in (0..children.len()).filter_map(|at| node.said_of(at, said.after())) {
+                        self.node(path, below).await;
                     }
                 }
             }

@@ -4,50 +4,51 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::error::Miss;
+use super::state::Result;
 use crate::model::entry::Entry;
-use crate::model::id::NodeId;
 use crate::model::path::TreePath;
 use crate::model::source::read_links;
-use crate::model::tree::{Child, DirContent, LinkGroup, NamedEntry, Node, NodeBody, Root, Step};
+use crate::model::tree::{Child, DirContent, LinkGroup, NamedEntry, Node, Root, Said, Step};
 use crate::repo::error::RepoError;
 use crate::repo::objects::Objects;
 
 /// Neighbouring leaves named by one miss of a listing, so that a reader of a large directory waits less often.
 const LEAVES_PER_MISS_MAX: usize = 16;
 
-fn node(objects: &Objects, id: &NodeId, body: &NodeBody) -> Result<Arc<Node>, Miss> {
-    objects.cached_node(id, body).ok_or_else(|| Miss::Nodes(vec![(*id, body.clone())]))
+fn node(objects: &Objects, said: &Said) -> Result<Arc<Node>> {
+    let node = objects.cached_node(&said.id, &said.body);
+    let node = node.ok_or_else(|| Miss::Nodes(vec![(said.id, said.body.clone())]))?;
+    said.check(&node).map_err(RepoError::from)?;
+    Ok(node)
 }
 
 /// The entry `name` of a directory.
-pub fn find(objects: &Objects, dir: &DirContent, name: &[u8]) -> Result<Option<Entry>, Miss> {
-    let mut here = node(objects, &dir.id, &dir.body)?;
+pub fn find(objects: &Objects, dir: &DirContent, name: &[u8]) -> Result<Option<Entry>> {
+    let mut said = dir.said();
     loop {
+        let here = node(objects, &said)?;
         let next = match here.step(name) {
             Step::Found(entry) => return Ok(Some(entry.clone())),
-            Step::Absent => return Ok(None),
-            Step::Descend(child) => node(objects, &child.id, &child.body)?,
+            Step::Absent => None,
+            Step::Descend(at) => here.said_of(at, said.after()),
         };
-        here = next;
+        match next {
+            Some(next) => said = next,
+            None => return Ok(None),
+        }
     }
 }
 
 /// At most `max` entries of a directory after the name `after`, in byte order.
-pub fn list(objects: &Objects, dir: &DirContent, after: &[u8], max: usize) -> Result<Vec<NamedEntry>, Miss> {
+pub fn list(objects: &Objects, dir: &DirContent, after: &[u8], max: usize) -> Result<Vec<NamedEntry>> {
     let mut found = Vec::new();
-    let top = node(objects, &dir.id, &dir.body)?;
-    list_node(objects, &top, after, max, &mut found)?;
+    list_node(objects, &dir.said(), after, max, &mut found)?;
     Ok(found)
 }
 
-fn list_node(
-    objects: &Objects,
-    here: &Node,
-    after: &[u8],
-    max: usize,
-    found: &mut Vec<NamedEntry>,
-) -> Result<(), Miss> {
-    match here {
+fn list_node(objects: &Objects, said: &Said, after: &[u8], max: usize, found: &mut Vec<NamedEntry>) -> Result<()> {
+    let here = node(objects, said)?;
+    match &*here {
         Node::Leaf(entries) => {
             let first = entries.partition_point(|entry| entry.name.as_slice() <= after);
             found.extend(entries[first..].iter().take(max - found.len()).cloned());
@@ -58,10 +59,12 @@ fn list_node(
                 if found.len() >= max {
                     break;
                 }
-                let Some(below) = objects.cached_node(&child.id, &child.body) else {
-                    return Err(missing(objects, &children[at..]));
-                };
-                list_node(objects, &below, after, max, found)?;
+                if objects.cached_node(&child.id, &child.body).is_none() {
+                    return Err(missing(objects, &children[at..]).into());
+                }
+                if let Some(below) = here.said_of(at, said.after()) {
+                    list_node(objects, &below, after, max, found)?;
+                }
             }
         }
     }
@@ -76,7 +79,7 @@ fn missing(objects: &Objects, children: &[Child]) -> Miss {
 }
 
 /// The entry at `path` below a directory's entry; the entry itself for the root path.
-pub fn find_path(objects: &Objects, from: &Entry, path: &TreePath) -> Result<Option<Entry>, Miss> {
+pub fn find_path(objects: &Objects, from: &Entry, path: &TreePath) -> Result<Option<Entry>> {
     let mut entry = from.clone();
     for name in path.names() {
         let Some(dir) = entry.as_dir() else { return Ok(None) };
@@ -96,7 +99,7 @@ pub struct LinkIndex {
 }
 
 impl LinkIndex {
-    pub async fn load(objects: &Objects, root: &Root) -> Result<LinkIndex, RepoError> {
+    pub async fn load(objects: &Objects, root: &Root) -> std::result::Result<LinkIndex, RepoError> {
         let mut index = LinkIndex::default();
         for group in read_links(objects, root.links.as_ref()).await? {
             index.add(group);

@@ -97,7 +97,7 @@ pub fn names() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn locations() -> impl Strategy<Value = Location> {
-    (0u8..20, 0u64..(64 << 20), 16u32..600_000, any::<bool>()).prop_map(|(pack, offset, len, zstd)| Location {
+    (1u8..20, 0u64..(64 << 20), 16u32..600_000, any::<bool>()).prop_map(|(pack, offset, len, zstd)| Location {
         pack: PackName([pack; 16]),
         offset,
         len,

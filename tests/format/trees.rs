@@ -6,8 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use meshfs::format::limits::NODE_BYTES_MAX;
 use meshfs::format::node::{
-    Encoded, check_child, check_counts, decode_node, decode_root, encode_node, encode_root, entry_size, is_inlined,
-    node_id, root_id,
+    Encoded, decode_node, decode_root, encode_node, encode_root, entry_size, is_inlined, node_id, root_id,
 };
 use meshfs::format::pack::{FrameKind, PackBuilder, decode_frame, encode_frame};
 use meshfs::format::split::{build_above_leaves, build_dir, build_leaves, child_of, dir_of, dir_of_leaf, ends_by_hash};
@@ -33,7 +32,7 @@ struct Packs {
 
 impl Packs {
     fn put(&mut self, id: [u8; 32], stored: Vec<u8>) -> meshfs::model::id::Location {
-        let mut pack = PackBuilder::new(PackName([self.name; 16]));
+        let mut pack = PackBuilder::new(PackName([self.name + 1; 16]));
         // A frame of data is raw when it does not compress; that of a node is compressed.
         let kind = if self.compress { FrameKind::Node } else { FrameKind::Chunk };
         let frame = encode_frame(kind, &stored).unwrap();
@@ -45,19 +44,13 @@ impl Packs {
 
 /// Every entry of a directory, its subtrees included, read from stored nodes alone.
 fn read(packs: &Packs, dir: &DirContent, into: &mut Vec<(Vec<u8>, Counts)>) {
-    let mut work = vec![(dir.id, dir.body.clone(), None)];
-    let mut top = true;
-    while let Some((id, body, parent)) = work.pop() {
-        let node = match body {
-            NodeBody::Here(node) => node,
-            NodeBody::Stored(_) => Arc::new(decode_node(&packs.frames[&id.0], &id).unwrap()),
+    let mut work = vec![dir.said()];
+    while let Some(said) = work.pop() {
+        let node = match &said.body {
+            NodeBody::Here(node) => node.clone(),
+            NodeBody::Stored(_) => Arc::new(decode_node(&packs.frames[&said.id.0], &said.id).unwrap()),
         };
-        if let Some((level, child)) = &parent {
-            check_child(*level, child, &node).unwrap();
-        }
-        if std::mem::take(&mut top) {
-            check_counts(&dir.counts, &node).unwrap();
-        }
+        said.check(&node).unwrap();
         match node.as_ref() {
             Node::Leaf(entries) => {
                 for NamedEntry { name, entry } in entries {
@@ -67,9 +60,8 @@ fn read(packs: &Packs, dir: &DirContent, into: &mut Vec<(Vec<u8>, Counts)>) {
                     }
                 }
             }
-            Node::Inner { level, children } => {
-                let below = children.iter().rev();
-                work.extend(below.map(|child| (child.id, child.body.clone(), Some((*level, child.clone())))));
+            Node::Inner { children, .. } => {
+                work.extend((0..children.len()).rev().filter_map(|at| node.said_of(at, said.after())));
             }
         }
     }

@@ -6,6 +6,7 @@ mod attributes;
 mod commit;
 mod compare;
 mod data;
+mod hostile;
 mod landed_unseen;
 mod machine;
 mod model;

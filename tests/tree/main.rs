@@ -2,6 +2,7 @@
 
 mod apply;
 mod diff;
+mod hostile;
 mod landing;
 mod landing_cost;
 mod links;

@@ -119,20 +119,8 @@ fn inlined_part(content: &Content) -> u64 {
     }
 }
 
-/// Checks that a node is what its parent says of it: level, counts, greatest name.
-pub fn check_child(parent_level: u8, child: &Child, node: &Node) -> Result<()> {
-    let damaged = |why: &str| FormatError::Damaged { what: WHAT, why: why.to_owned() };
-    if node.level().checked_add(1) != Some(parent_level) {
-        return Err(damaged("it is not of the level below its parent's"));
-    }
-    if node.last_name() != Some(&child.last_name) {
-        return Err(damaged("its last name is not the one that its parent says"));
-    }
-    check_counts(&child.counts, node)
-}
-
 /// Checks that a directory's top node has the counts that its entry says.
-pub fn check_counts(claimed: &Counts, node: &Node) -> Result<()> {
+fn check_counts(claimed: &Counts, node: &Node) -> Result<()> {
     if *claimed == node.counts() {
         return Ok(());
     }

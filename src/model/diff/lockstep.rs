@@ -11,7 +11,7 @@ use futures::future::{try_join, try_join_all};
 use crate::model::entry::Entry;
 use crate::model::id::NodeId;
 use crate::model::source::NodeSource;
-use crate::model::tree::{Child, DirContent, Node, NodeBody};
+use crate::model::tree::{Child, DirContent, Node, Said};
 
 /// Nodes of one side asked for at once: enough to cover a round trip, at most 2 MiB decoded.
 const FETCH_AHEAD: usize = 8;
@@ -78,15 +78,17 @@ impl Ahead {
     }
 
     /// The nodes to load when the front one is: those after it on its level that nothing on the other side can equal.
-    fn to_load(&self, other_known_up_to: Option<&[u8]>) -> Vec<(NodeId, NodeBody)> {
+    fn to_load(&self, other_known_up_to: Option<&[u8]>) -> Vec<Said> {
         let mut of_level = None;
         let run = self.pieces.iter().map_while(|piece| match piece {
-            Piece::Closed { child, level, .. } if *of_level.get_or_insert(*level) == *level => Some(child),
+            Piece::Closed { child, level, after } if *of_level.get_or_insert(*level) == *level => {
+                Some((child, *level, after.as_deref()))
+            }
             _ => None,
         });
         let known = |child: &Child| other_known_up_to.is_none_or(|name| child.last_name.as_slice() <= name);
-        let wanted = run.enumerate().take_while(|(at, child)| *at == 0 || known(child)).take(FETCH_AHEAD);
-        wanted.map(|(_, child)| (child.id, child.body.clone())).collect()
+        let wanted = run.enumerate().take_while(|(at, (child, ..))| *at == 0 || known(child)).take(FETCH_AHEAD);
+        wanted.map(|(_, (child, level, after))| child.said(level, after)).collect()
     }
 
     /// Puts the loaded nodes in the place of as many pieces at the front. True when that shows more nodes.
@@ -156,7 +158,7 @@ impl Lockstep {
             return Ok(Lockstep::default());
         }
         let top = async |dir: Option<&DirContent>| match dir {
-            Some(dir) => source.node(&dir.id, &dir.body).await.map(Some),
+            Some(dir) => source.said(&dir.said()).await.map(Some),
             None => Ok(None),
         };
         let (old, new) = try_join(top(old), top(new)).await?;
@@ -251,9 +253,7 @@ impl Lockstep {
         };
         let old = wanted(loads.old, &self.old, &self.new);
         let new = wanted(loads.new, &self.new, &self.old);
-        let fetch = |nodes: Vec<(NodeId, NodeBody)>| {
-            try_join_all(nodes.into_iter().map(async |(id, body)| source.node(&id, &body).await))
-        };
+        let fetch = |nodes: Vec<Said>| try_join_all(nodes.into_iter().map(async |said| source.said(&said).await));
         let (old, new) = try_join(fetch(old), fetch(new)).await?;
         if self.old.open(old) | self.new.open(new) {
             self.leave_out_equal();

@@ -7,7 +7,7 @@ use futures::future::{try_join, try_join_all};
 
 use crate::model::id::NodeId;
 use crate::model::source::NodeSource;
-use crate::model::tree::{Child, DirContent, Node, NodeBody};
+use crate::model::tree::{Child, DirContent, Node, Said};
 use crate::repo::error::RepoError;
 
 /// Leaves asked for at once: covers a round trip; at most 4 MiB decoded.
@@ -19,7 +19,7 @@ pub(super) struct Old<'a, S> {
     top: Arc<Node>,
     top_child: Child,
     /// Nodes that will be asked for, in order, and those of them that are loaded.
-    ahead: Vec<(NodeId, NodeBody)>,
+    ahead: Vec<Said>,
     loaded: HashMap<NodeId, Arc<Node>>,
 }
 
@@ -37,9 +37,16 @@ fn children(node: &Node) -> &[Child] {
     }
 }
 
+/// What is said of the node that a way leads to; nothing of the top.
+fn said(way: &[(Arc<Node>, usize)]) -> Option<Said> {
+    let ((node, at), above) = way.split_last()?;
+    let before = above.iter().rev().find_map(|(node, at)| children(node).get(at.checked_sub(1)?));
+    node.said_of(*at, before.map(|child| child.last_name.as_slice()))
+}
+
 impl<'a, S: NodeSource<Error = RepoError>> Old<'a, S> {
     pub async fn open(source: &'a S, dir: &DirContent) -> Result<Old<'a, S>, RepoError> {
-        let top = source.node(&dir.id, &dir.body).await?;
+        let top = source.said(&dir.said()).await?;
         let last_name = top.last_name().unwrap_or_default().to_vec();
         let top_child = Child { last_name, id: dir.id, counts: dir.counts, body: dir.body.clone() };
         Ok(Old { source, top, top_child, ahead: Vec::new(), loaded: HashMap::new() })
@@ -59,27 +66,26 @@ impl<'a, S: NodeSource<Error = RepoError>> Old<'a, S> {
     }
 
     pub async fn node(&mut self, spot: &Spot) -> Result<Arc<Node>, RepoError> {
-        if spot.way.is_empty() {
-            return Ok(self.top.clone());
-        }
-        let Child { id, body, .. } = self.child(spot).clone();
-        if let Some(node) = self.loaded.remove(&id) {
+        let Some(said) = said(&spot.way) else { return Ok(self.top.clone()) };
+        if let Some(node) = self.loaded.remove(&said.id) {
+            // The same node may stand in several places, of which only one is right.
+            said.check(&node)?;
             return Ok(node);
         }
-        if let Some(at) = self.ahead.iter().position(|(next, _)| *next == id) {
+        if let Some(at) = self.ahead.iter().position(|next| next.id == said.id) {
             let wanted: Vec<_> = self.ahead.drain(..(at + FETCH_AHEAD).min(self.ahead.len())).skip(at + 1).collect();
             let source = self.source;
-            let load = |(id, body): (NodeId, NodeBody)| async move { Ok((id, source.node(&id, &body).await?)) };
-            let (node, ahead) = try_join(source.node(&id, &body), try_join_all(wanted.into_iter().map(load))).await?;
+            let load = |said: Said| async move { Ok((said.id, source.said(&said).await?)) };
+            let (node, ahead) = try_join(source.said(&said), try_join_all(wanted.into_iter().map(load))).await?;
             self.loaded = ahead.into_iter().collect();
             return Ok(node);
         }
-        self.source.node(&id, &body).await
+        self.source.said(&said).await
     }
 
     /// Tells which nodes of `level` will be asked for: those that hold these names, in order.
     pub async fn expect<'n>(&mut self, level: u8, names: impl Iterator<Item = &'n [u8]>) -> Result<(), RepoError> {
-        let mut ahead: Vec<(NodeId, NodeBody)> = Vec::new();
+        let mut ahead: Vec<Said> = Vec::new();
         let mut last: Option<(Spot, bool)> = None;
         for name in names {
             if let Some((spot, is_last)) = &last
@@ -88,8 +94,7 @@ impl<'a, S: NodeSource<Error = RepoError>> Old<'a, S> {
                 continue;
             }
             let spot = self.find(level, name).await?;
-            let child = self.child(&spot);
-            ahead.push((child.id, child.body.clone()));
+            ahead.extend(said(&spot.way));
             let is_last = spot.way.iter().all(|(node, at)| at + 1 == children(node).len());
             last = Some((spot, is_last));
         }
@@ -119,13 +124,12 @@ impl<'a, S: NodeSource<Error = RepoError>> Old<'a, S> {
         level: u8,
     ) -> Result<Arc<Node>, RepoError> {
         let below = node.level() - 1;
-        let Some(child) = children(&node).get(at) else {
+        way.push((node, at));
+        let Some(said) = said(way) else {
             return Err(RepoError::Damaged { what: "a directory".into(), reason: "an inner node is empty".into() });
         };
-        let (id, body) = (child.id, child.body.clone());
-        way.push((node, at));
         match below > level {
-            true => self.source.node(&id, &body).await,
+            true => self.source.said(&said).await,
             false => Ok(Arc::new(Node::empty())),
         }
     }

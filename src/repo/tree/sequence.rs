@@ -138,19 +138,19 @@ async fn whole<S: NodeSource<Error = RepoError>>(
     let Some(mut top) = nodes.pop() else { return build_dir(Vec::new()).map_err(refused) };
     // Levels over a single node are not built; fewer entries may have left some.
     while level > 0 {
-        let node = source.node(&top.id, &top.body).await?;
+        let node = source.said(&top.said(level, None)).await?;
         match &*node {
             Node::Inner { children, .. } if children.len() == 1 => top = children[0].clone(),
             _ => break,
         }
         level -= 1;
     }
-    match (level, top.body) {
-        (0, NodeBody::Stored(location)) => {
-            let leaf = source.node(&top.id, &NodeBody::Stored(location)).await?;
+    match (level, &top.body) {
+        (0, &NodeBody::Stored(location)) => {
+            let leaf = source.said(&top.said(level, None)).await?;
             dir_of_leaf(Node::clone(&leaf), Some(location)).map_err(refused)
         }
-        (_, body) => Ok(DirContent { id: top.id, counts: top.counts, body }),
+        _ => Ok(DirContent { id: top.id, counts: top.counts, body: top.body }),
     }
 }
 
