@@ -74,7 +74,7 @@ pub(super) struct Ended {
 
 impl Ended {
     pub(super) fn announce(&self) {
-        self.vfs.detach_kernel();
+        self.vfs.end_session();
         self.sender.send_replace(true);
     }
 }

@@ -61,6 +61,12 @@ impl HandleTable {
         self.handles.write().remove(&number)
     }
 
+    pub fn clear(&self) {
+        // Closing may take a while; nobody is kept waiting for the table meanwhile.
+        let closed = std::mem::take(&mut *self.handles.write());
+        drop(closed);
+    }
+
     pub fn count(&self) -> usize {
         self.handles.read().len()
     }

@@ -173,9 +173,13 @@ impl Vfs {
         *self.kernel.write() = Some(kernel);
     }
 
-    /// The mount has ended.
-    pub fn detach_kernel(&self) {
+    /// The mount has ended: whatever the kernel had open or remembered, it has no longer. Not all of it was given back.
+    pub fn end_session(&self) {
         *self.kernel.write() = None;
+        self.handles.clear();
+        for (ino, references) in self.nodes.references() {
+            self.forget(ino, references);
+        }
     }
 
     /// Ends the work in the background. Workspaces close when the last of their users lets go.
@@ -186,7 +190,7 @@ impl Vfs {
             // An error says that it was aborted.
             polling.await.ok();
         }
-        self.detach_kernel();
+        self.end_session();
         self.domains.lock().clear();
     }
 }

@@ -83,6 +83,11 @@ impl NodeTable {
         Some(node)
     }
 
+    /// Every number with the references to it.
+    pub fn references(&self) -> Vec<(u64, u64)> {
+        self.slots.read().iter().map(|(ino, slot)| (*ino, slot.references)).collect()
+    }
+
     pub fn count(&self) -> usize {
         self.slots.read().len()
     }

@@ -7,6 +7,7 @@ mod machine;
 
 mod content;
 mod control;
+mod ends;
 mod levels;
 mod machines;
 mod names;

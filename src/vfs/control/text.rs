@@ -32,7 +32,10 @@ impl Vfs {
     fn make_text(&self, open: &Arc<OpenControl>) -> Result<Bytes, VfsError> {
         let branch = open.node.branch();
         let text = match open.node.control() {
-            Control::Commit => branch.control().text(),
+            Control::Commit => {
+                let base = branch.workspace()?.base();
+                branch.control().text(&base.commit, branch.domain().host())
+            }
             Control::Head => format!("{}\n", branch.workspace()?.head()).into_bytes(),
             Control::LastError => self.last_errors.text(open.caller.uid),
             Control::Status => return self.status_text(open),

@@ -55,7 +55,7 @@ async fn commit(
         Ok(Committed::Conflict(conflicts)) => in_conflict(conflicts.iter().map(|conflict| &conflict.path)),
         Err(error) => branch.refused(error),
     };
-    branch.control().failed(&message, failure.to_string());
+    branch.control().failed(&message, failure.to_string(), workspace.head());
     Err(failure)
 }
 
