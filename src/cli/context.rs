@@ -178,7 +178,14 @@ impl<'a> Context<'a> {
 
     /// The mesh, opened for reading at the first call.
     pub async fn mesh(&self) -> Result<&Mesh, Failure> {
-        self.mesh.get_or_try_init(|| async { Ok(Mesh::open(self.mesh_options()).await?) }).await
+        let open = || async {
+            let options = self.mesh_options();
+            // A store that does not answer is asked for a minute: say what is waited for.
+            let waits = options.store_url.contains("://");
+            let _progress = waits.then(|| self.ui.spinner(&format!("opening {}", options.store_url)));
+            Ok(Mesh::open(options).await?)
+        };
+        self.mesh.get_or_try_init(open).await
     }
 
     /// The daemon that has the mesh mounted, on this state folder.

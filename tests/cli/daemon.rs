@@ -118,6 +118,64 @@ fn what_is_staged_through_the_mount_is_there_without_it() {
     assert_eq!(fs::read_to_string(tree.join("y")).unwrap(), "staged");
 }
 
+/// Bytes, files and entries below a folder, itself counted as one entry unless it is the tree's root.
+fn walked(folder: &Path, is_root: bool) -> (u64, u64, u64) {
+    let (mut bytes, mut files, mut entries) = (0, 0, u64::from(!is_root));
+    for item in fs::read_dir(folder).unwrap() {
+        let path = item.unwrap().path();
+        let (more_bytes, more_files, more_entries) = match path.is_dir() {
+            true => walked(&path, false),
+            false => (fs::metadata(&path).unwrap().len(), 1, 1),
+        };
+        bytes += more_bytes;
+        files += more_files;
+        entries += more_entries;
+    }
+    (bytes, files, entries)
+}
+
+#[test]
+fn usage_counts_what_is_staged_as_a_walk_would() {
+    let mut shell = mounted();
+    let tree = shell.machine().mesh().join("sales/main");
+    for folder in ["a", "b/c", "b/c/deep", "f/i", "gone/x"] {
+        fs::create_dir_all(tree.join(folder)).unwrap();
+        for name in ["1", "2", "3"] {
+            write(tree.join(folder).join(name), &name.repeat(10));
+        }
+    }
+    shell.call("commit sales/main -m First").transcript();
+    fs::remove_file(tree.join("a/1")).unwrap();
+    write(tree.join("a/2"), &"longer".repeat(100));
+    write(tree.join("a/3"), "");
+    fs::rename(tree.join("b/c"), tree.join("d")).unwrap();
+    fs::rename(tree.join("d/deep/1"), tree.join("a/moved")).unwrap();
+    fs::remove_dir_all(tree.join("gone")).unwrap();
+    fs::rename(tree.join("f"), tree.join("g")).unwrap();
+    fs::rename(tree.join("g/i"), tree.join("h")).unwrap();
+    write(tree.join("h/1"), "shorter");
+    fs::remove_file(tree.join("h/2")).unwrap();
+    fs::create_dir_all(tree.join("e/f")).unwrap();
+    write(tree.join("e/f/new"), "new");
+    for below in ["", "a", "b", "d", "d/deep", "d/deep/2", "e", "e/f", "g", "h"] {
+        let line = format!("du sales/main/{below} --json");
+        let answer = shell.call(&line).transcript();
+        let json = answer.split_once('\n').unwrap().1;
+        let usage: serde_json::Value = serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {answer}"));
+        let told = ["bytes", "files", "entries"].map(|key| usage[key].as_u64().unwrap());
+        let path = tree.join(below);
+        let (bytes, files, entries) = match path.is_dir() {
+            true => walked(&path, below.is_empty()),
+            false => (fs::metadata(&path).unwrap().len(), 1, 1),
+        };
+        assert_eq!(told, [bytes, files, entries], "{line}");
+    }
+    for gone in ["gone", "gone/x", "b/c", "b/c/deep", "f", "f/i/3", "g/i", "a/1"] {
+        let answer = shell.call(&format!("du sales/main/{gone}")).transcript();
+        assert!(answer.contains("there is no sales/main/"), "{answer}");
+    }
+}
+
 #[test]
 fn a_second_daemon_is_refused_and_told_of_the_first() {
     let mut shell = mounted();

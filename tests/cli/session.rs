@@ -161,6 +161,23 @@ fn times_and_modes_survive_a_copy_in_and_out() {
 }
 
 #[test]
+fn nothing_staged_is_lost_with_its_branch_or_domain() {
+    let mut shell = Shell::with_domain();
+    local_orders(&shell);
+    shell
+        .call("branch create sales/exp")
+        .call("cp ./orders sales/exp/")
+        .call("branch delete sales/exp")
+        .call("domain delete sales")
+        .call("discard sales/exp")
+        .call("branch delete sales/exp")
+        .call("domain delete sales")
+        .call("domain list")
+        .call("log sales");
+    insta::assert_snapshot!(shell.transcript());
+}
+
+#[test]
 fn names_of_any_bytes() {
     let mut shell = Shell::with_domain();
     let odd = shell.folder().join("odd");
