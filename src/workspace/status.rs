@@ -149,7 +149,7 @@ impl Status<'_> {
         if node.nlink < 2 {
             return Ok(false);
         }
-        Ok(self.tree.has_home_name(node.ino)?)
+        self.tree.has_home_name(node.ino)
     }
 
     /// Tells what differs in a directory of the working tree from one of the base.

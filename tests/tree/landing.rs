@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::future::join_all;
 use meshfs::format::filter::may_contain;
@@ -17,10 +18,13 @@ use meshfs::model::time::Time;
 use meshfs::repo::commit::{CommitOutcome, CommitRequest, land};
 use meshfs::repo::domain::{Domain, Snapshot};
 use meshfs::repo::error::RepoError;
+use meshfs::repo::mesh::Mesh;
 use meshfs::repo::tree::{find, lookup, read_links};
 use meshfs::repo::upload::Upload;
+use meshfs::sys::Sys;
 
 use crate::support::{dir, groups, meta, path};
+use crate::watched::Watched;
 use crate::world::*;
 
 /// A commit of these texts at these paths (none removes), staged on `base`.
@@ -322,6 +326,46 @@ async fn condemned_contents_must_go_again() {
     let id = landed(land(&sales, &mut upload, &request).await.unwrap());
     assert!(upload.packs().iter().all(|sent| !packs.contains(&sent.name)));
     assert_eq!(texts(&world, &id).await, owned(&[("x", "2")]));
+}
+
+/// A record that was condemned before its entry landed goes again under another name; the pack need not.
+#[tokio::test]
+async fn a_condemned_record_is_written_again() {
+    let (world, a) = World::in_memory().with_sales().await;
+    let rival = a.sales().await;
+    let base = commit(&rival, &[("x", Some("1"))]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Watched::new(world.base.clone());
+    let (sys, _) = Sys::simulated(START_NANOS, 3);
+    let mesh = Mesh::open(options(store.clone(), folder.path(), sys)).await.unwrap();
+    let ours = mesh.domain(SALES).await.unwrap();
+    let before = commits(&world, &rival).await;
+    let world = Arc::new(world);
+    let (bare, done) = (world.clone(), Arc::new(AtomicBool::new(false)));
+    let seen = before.clone();
+    store.before_create(move |_, _| {
+        let (bare, rival, seen, done) = (bare.clone(), rival.clone(), seen.clone(), done.clone());
+        Box::pin(async move {
+            if !done.swap(true, Ordering::Relaxed) {
+                let records = commits(&bare, &rival).await.difference(&seen).copied().collect();
+                collect(&bare, &rival, Condemned { records, ..nothing_condemned() }).await;
+            }
+        })
+    });
+    let mut upload = Upload::begin(&ours, None);
+    let request = request(&ours, &mut upload, &base, &[("x", Some("2"))]).await;
+    let id = landed(land(&ours, &mut upload, &request).await.unwrap());
+    let after = commits(&world, &ours).await;
+    assert_eq!(after.difference(&before).count(), 2, "the condemned one and the one that landed");
+    assert_eq!(texts(&world, &id).await, owned(&[("x", "2")]));
+    assert_eq!(upload.packs().len(), 1);
+}
+
+/// Ids of all records in the store.
+async fn commits(world: &World, domain: &Domain) -> BTreeSet<CommitId> {
+    let prefix = format!("{}/commits/", domain.place().prefix);
+    let listed = world.base.list(&prefix, None, 1000).await.unwrap();
+    listed.iter().map(|object| object.key.rsplit('/').next().unwrap().parse().unwrap()).collect()
 }
 
 /// A source that no live ref leads to any more has expired, however readable it still is.

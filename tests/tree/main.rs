@@ -10,6 +10,9 @@ mod merge;
 mod reference;
 mod size;
 mod support;
+#[allow(dead_code)]
+#[path = "../repo/watched.rs"]
+mod watched;
 // The store and the machines on it are those of the tests of `repo`.
 #[allow(dead_code)]
 #[path = "../repo/world.rs"]
