@@ -23,7 +23,7 @@ fn with_large_file() -> (Machine, Vec<u8>, Machine) {
 }
 
 fn received(machine: &Machine) -> u64 {
-    machine.counters.read().received_bytes
+    machine.reach.counters.read().received_bytes
 }
 
 #[test]

@@ -23,6 +23,8 @@ use meshfs::workspace::view::Workspace;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use super::watch::{BeforeLanding, WatchedStore};
+
 /// 2026-11-23T00:00:00Z.
 const START_NANOS: i64 = 1_795_392_000_000_000_000;
 
@@ -48,8 +50,15 @@ pub struct Machine {
     folder: TempDir,
     /// Crashes so far.
     lives: u32,
+    pub reach: Reach,
+}
+
+/// How a machine reaches the store.
+#[derive(Clone)]
+pub struct Reach {
     /// What the store was asked for.
     pub counters: Arc<Counters>,
+    pub before_landing: BeforeLanding,
 }
 
 impl World {
@@ -64,32 +73,33 @@ impl World {
     /// Makes the mesh and the domain, and opens the first machine.
     pub fn first_machine(&self) -> Machine {
         let (sys, folder) = (self.sys(1), tempfile::tempdir().unwrap());
-        let (store, counters) = self.counted();
+        let (store, reach) = self.reach();
         let mesh = self.runtime.block_on(Mesh::init(options(store, &folder, &sys))).unwrap();
         let new = NewDomain { name: "sales".to_owned(), ..NewDomain::default() };
         self.runtime.block_on(mesh.create_domain(new)).unwrap();
-        self.start(&mesh, sys, folder, counters)
+        self.start(&mesh, sys, folder, reach)
     }
 
     pub fn machine(&self, seed: u64) -> Machine {
         let (sys, folder) = (self.sys(seed), tempfile::tempdir().unwrap());
-        let (store, counters) = self.counted();
+        let (store, reach) = self.reach();
         let mesh = self.runtime.block_on(Mesh::open(options(store, &folder, &sys))).unwrap();
-        self.start(&mesh, sys, folder, counters)
+        self.start(&mesh, sys, folder, reach)
     }
 
     /// A machine whose way to the store can be disturbed.
     pub fn machine_with_faults(&self, seed: u64) -> (Machine, FaultStore) {
         let (sys, folder) = (self.sys(seed), tempfile::tempdir().unwrap());
-        let (store, counters) = self.counted();
+        let (store, reach) = self.reach();
         let faults = FaultStore::new(store, sys.clone());
         let mesh = self.runtime.block_on(Mesh::open(options(Arc::new(faults.clone()), &folder, &sys))).unwrap();
-        (self.start(&mesh, sys, folder, counters), faults)
+        (self.start(&mesh, sys, folder, reach), faults)
     }
 
-    fn counted(&self) -> (Arc<dyn Store>, Arc<Counters>) {
-        let counters = Arc::new(Counters::default());
-        (Arc::new(CountingStore::new(self.store.clone(), counters.clone())), counters)
+    fn reach(&self) -> (Arc<dyn Store>, Reach) {
+        let reach = Reach { counters: Arc::default(), before_landing: BeforeLanding::default() };
+        let inner = Arc::new(CountingStore::new(self.store.clone(), reach.counters.clone()));
+        (Arc::new(WatchedStore { inner, before_landing: reach.before_landing.clone() }), reach)
     }
 
     /// One clock for all machines, so that the model need not know which one acted.
@@ -98,9 +108,9 @@ impl World {
         Sys { clock: self.clock.clone(), ..sys }
     }
 
-    fn start(&self, mesh: &Mesh, sys: Sys, folder: TempDir, counters: Arc<Counters>) -> Machine {
+    fn start(&self, mesh: &Mesh, sys: Sys, folder: TempDir, reach: Reach) -> Machine {
         let domain = self.runtime.block_on(mesh.domain("sales")).unwrap();
-        Machine::open(self.clone(), domain, MAIN.to_owned(), (sys, counters), folder)
+        Machine::open(self.clone(), domain, MAIN.to_owned(), (sys, reach), folder)
     }
 
     pub fn tick(&self) {
@@ -126,9 +136,9 @@ fn options(store: Arc<dyn Store>, folder: &TempDir, sys: &Sys) -> MeshOptions {
 }
 
 impl Machine {
-    fn open(world: World, domain: Domain, branch: String, own: (Sys, Arc<Counters>), folder: TempDir) -> Machine {
-        let (sys, counters) = own;
-        let mut machine = Machine { world, domain, branch, workspace: None, sys, folder, lives: 0, counters };
+    fn open(world: World, domain: Domain, branch: String, own: (Sys, Reach), folder: TempDir) -> Machine {
+        let (sys, reach) = own;
+        let mut machine = Machine { world, domain, branch, workspace: None, sys, folder, lives: 0, reach };
         machine.reopen();
         machine
     }
@@ -144,7 +154,7 @@ impl Machine {
 
     /// The same machine with a workspace of another branch.
     pub fn on_branch(&self, name: &str) -> Machine {
-        let own = (self.sys.clone(), self.counters.clone());
+        let own = (self.sys.clone(), self.reach.clone());
         let (world, domain) = (self.world.clone(), self.domain.clone());
         Machine::open(world, domain, name.to_owned(), own, tempfile::tempdir().unwrap())
     }

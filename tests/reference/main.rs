@@ -15,3 +15,4 @@ mod names;
 mod operation;
 mod regressions;
 mod runs;
+mod watch;

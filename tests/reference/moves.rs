@@ -13,7 +13,7 @@ use meshfs::workspace::snapshot::SnapshotView;
 use meshfs::workspace::view::Workspace;
 use parking_lot::Mutex;
 
-use super::commit::{commit, commit_with, refresh};
+use super::commit::{commit, refresh};
 use super::machine::{Machine, World};
 use super::runs::noise;
 
@@ -79,10 +79,9 @@ fn what_changes_while_a_commit_is_under_way_stays_staged() {
         machine.put(&format!("d/{name}"), b"as committed").unwrap();
     }
     machine.rename("top", "d/top", RenameMode::Replace).unwrap();
-    let at = |text: &str| path(text);
     let workspace = machine.workspace().clone();
-    machine.block_on(commit_with(&machine, async || {
-        let inode = |text: &str| workspace.lookup_path(&at(text)).unwrap().ino;
+    machine.reach.before_landing.set(move || {
+        let inode = |text: &str| workspace.lookup_path(&path(text)).unwrap().ino;
         let dir = inode("d");
         workspace.open_file(inode("d/written"), true, false).unwrap().write(0, b"AS").unwrap();
         workspace.unlink(dir, b"replaced").unwrap();
@@ -91,7 +90,8 @@ fn what_changes_while_a_commit_is_under_way_stays_staged() {
         workspace.unlink(dir, b"deleted").unwrap();
         workspace.set_attr(inode("d/chmodded"), SetAttr { mode: Some(0o600), ..SetAttr::default() }).unwrap();
         workspace.rename((workspace.root_ino(), b"d"), (workspace.root_ino(), b"e"), RenameMode::Replace).unwrap();
-    }));
+    });
+    commit(&machine);
     refresh(&other);
     assert_eq!(other.names("", 10).unwrap(), ["d"]);
     assert_eq!(other.read("d/moved").unwrap(), b"as committed");

@@ -53,12 +53,12 @@ fn deleting_while_listing_skips_nothing() {
 fn the_beginning_of_a_large_directory_needs_only_its_first_nodes() {
     let machine = with_directory(4000);
     let cold = machine.world.machine(2);
-    let before = cold.counters.read().received_bytes;
+    let before = cold.reach.counters.read().received_bytes;
     let listed = cold.on("d", |workspace, dir| workspace.readdir(dir, None, 20)).unwrap();
     assert_eq!(listed.len(), 20);
-    let first = cold.counters.read().received_bytes - before;
+    let first = cold.reach.counters.read().received_bytes - before;
     assert_eq!(cold.names("d", 1000).unwrap().len(), 4000);
-    let all = cold.counters.read().received_bytes - before;
+    let all = cold.reach.counters.read().received_bytes - before;
     assert!(first <= all, "{first} bytes for the first names, {all} for all");
 }
 

@@ -49,8 +49,23 @@ pub enum Op {
     CloseAll,
     Crash,
     Commit,
-    /// The other machine changes something of its own and commits; this one moves to the newest head.
+    Refresh,
+    /// The other machine changes something of its own and commits.
     Other(u8, Name, u16),
+}
+
+/// What the other machine committed and this one has not seen yet.
+#[derive(Debug)]
+struct News {
+    time: i64,
+    deed: Deed,
+}
+
+#[derive(Debug)]
+enum Deed {
+    Put(String, Vec<u8>),
+    Unlink(String),
+    Rename(String, String),
 }
 
 pub fn op() -> impl Strategy<Value = Op> {
@@ -82,7 +97,8 @@ pub fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::CloseAll),
         2 => Just(Op::Crash),
         4 => Just(Op::Commit),
-        2 => (any::<u8>(), name(), any::<u16>()).prop_map(|(k, n, p)| Op::Other(k, n, p)),
+        2 => Just(Op::Refresh),
+        3 => (any::<u8>(), name(), any::<u16>()).prop_map(|(k, n, p)| Op::Other(k, n, p)),
     ]
 }
 
@@ -93,6 +109,7 @@ pub struct Pair {
     pub model: Model,
     open: Vec<(OpenFile, Id)>,
     numbers: Numbers,
+    news: Vec<News>,
 }
 
 fn refused(error: &WorkspaceError) -> Refused {
@@ -128,7 +145,7 @@ fn bytes(len: u16, seed: u8) -> Vec<u8> {
 
 impl Pair {
     pub fn new(machine: Machine, other: Machine, model: Model) -> Pair {
-        let mut pair = Pair { machine, other, model, open: Vec::new(), numbers: Numbers::default() };
+        let mut pair = Pair { machine, other, model, open: Vec::new(), numbers: Numbers::default(), news: Vec::new() };
         pair.compare();
         pair
     }
@@ -205,7 +222,14 @@ impl Pair {
                 self.open.clear();
                 self.machine.crash();
             }
-            Op::Commit => commit::commit(&self.machine),
+            Op::Commit => {
+                commit::commit(&self.machine);
+                self.take_news();
+            }
+            Op::Refresh => {
+                commit::refresh(&self.machine);
+                self.take_news();
+            }
             Op::Other(kind, name, pick) => self.other_machine(*kind, *name, *pick),
             Op::Open(pick) => {
                 if let Some((path, id)) = self.pick_file(*pick) {
@@ -364,30 +388,45 @@ impl Pair {
     fn other_machine(&mut self, kind: u8, name: Name, pick: u16) {
         let other = &self.other;
         commit::refresh(other);
-        if self.model.find(OTHERS).is_err() {
-            return;
-        }
         let path = format!("{OTHERS}/{}", char::from(b'a' + name));
         let to = format!("{OTHERS}/{}", char::from(b'a' + (pick % 5) as u8));
-        match kind % 4 {
+        let deed = match kind % 4 {
             0 | 1 => {
                 let bytes = bytes(pick % 3000 + 1, kind);
                 // Replaced content is another inode.
-                if self.model.unlink(&path).is_ok() {
-                    other.unlink(&path).unwrap();
-                }
+                let _ = other.unlink(&path);
                 other.put(&path, &bytes).unwrap();
-                let id = self.model.create(&path, Kind::File, 0o644, &[]).unwrap();
-                self.model.write(id, 0, &bytes);
+                Deed::Put(path, bytes)
             }
-            2 => agree(&Op::Unlink(0), other.unlink(&path), self.model.unlink(&path)),
-            _ => {
-                let mode = RenameMode::Replace;
-                agree(&Op::Unlink(1), other.rename(&path, &to, mode), self.model.rename(&path, &to, mode));
-            }
+            2 if other.unlink(&path).is_ok() => Deed::Unlink(path),
+            3 if path != to && other.rename(&path, &to, RenameMode::Replace).is_ok() => Deed::Rename(path, to),
+            _ => return,
+        };
+        commit::commit(other);
+        self.news.push(News { time: self.model.now, deed });
+    }
+
+    /// What the other machine did shows here once this workspace is on the newest head.
+    fn take_news(&mut self) {
+        let machine = &self.machine;
+        let newest = machine.domain.state().branch(&machine.branch).unwrap().1.target;
+        if machine.workspace().head() != newest || self.news.is_empty() {
+            return;
         }
         self.numbers.forget_below(OTHERS);
-        commit::commit(other);
-        commit::refresh(&self.machine);
+        let now = self.model.now;
+        for News { time, deed } in std::mem::take(&mut self.news) {
+            self.model.now = time;
+            match deed {
+                Deed::Put(path, bytes) => {
+                    let _ = self.model.unlink(&path);
+                    let id = self.model.create(&path, Kind::File, 0o644, &[]).unwrap();
+                    self.model.write(id, 0, &bytes);
+                }
+                Deed::Unlink(path) => self.model.unlink(&path).unwrap(),
+                Deed::Rename(from, to) => self.model.rename(&from, &to, RenameMode::Replace).unwrap(),
+            }
+        }
+        self.model.now = now;
     }
 }

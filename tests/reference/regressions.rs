@@ -1,1 +1,28 @@
 //! Failures that random runs found, each by its name.
+
+use super::operation::Op;
+use super::runs::run;
+
+#[test]
+fn numbers_below_a_moved_directory_stay_when_the_move_is_committed() {
+    run(&[
+        Op::Mkdir(18550, 0),
+        Op::Unlink(268),
+        Op::RenameOver(16130, 4962, 2),
+        Op::RenameOver(297, 48936, 1),
+        Op::Unlink(2528),
+        Op::Create(0, 0),
+        Op::Link(8, 15, 3),
+        Op::Commit,
+    ]);
+}
+
+#[test]
+fn several_names_keep_their_number_when_another_comes_to_be_the_first() {
+    run(&[Op::Rename(11475, 6, 1, 0), Op::Create(0, 0), Op::Commit]);
+}
+
+#[test]
+fn a_refresh_does_not_bring_back_a_deleted_name_of_a_linked_file() {
+    run(&[Op::Unlink(4790), Op::Other(0, 0, 0), Op::Refresh]);
+}
