@@ -201,6 +201,23 @@ fn staged_changes_stay_on_a_new_base() {
 }
 
 #[test]
+fn a_directory_made_where_a_committed_one_was_deleted_stays_empty() {
+    let (machine, other) = two_machines();
+    for name in ["d/f", "d/g"] {
+        machine.unlink(name).unwrap();
+    }
+    machine.rmdir("d").unwrap();
+    machine.mkdir("d").unwrap();
+    other.put("elsewhere", b"x").unwrap();
+    commit(&other);
+    refresh(&machine);
+    assert!(machine.names("d", 10).unwrap().is_empty());
+    commit(&machine);
+    refresh(&other);
+    assert!(other.names("d", 10).unwrap().is_empty());
+}
+
+#[test]
 fn each_side_keeps_what_the_other_did_not_change() {
     let (machine, other) = two_machines();
     other.put("d/f", b"their content").unwrap();

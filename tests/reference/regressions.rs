@@ -26,3 +26,16 @@ fn several_names_keep_their_number_when_another_comes_to_be_the_first() {
 fn a_refresh_does_not_bring_back_a_deleted_name_of_a_linked_file() {
     run(&[Op::Unlink(4790), Op::Other(0, 0, 0), Op::Refresh]);
 }
+
+#[test]
+fn what_replaced_a_committed_file_keeps_replacing_it_on_a_new_base() {
+    run(&[
+        Op::Create(33111, 0),
+        Op::RenameOver(25903, 116, 2),
+        Op::Create(58226, 3),
+        Op::Unlink(37890),
+        Op::Rename(20280, 60628, 4, 1),
+        Op::Other(0, 0, 0),
+        Op::Refresh,
+    ]);
+}

@@ -89,6 +89,9 @@ pub fn on_base() -> (Machine, Machine, Model) {
 
 /// Runs operations on a fresh pair, comparing after every one.
 pub fn run(ops: &[Op]) {
+    // All runs share the base's clock, which the model has to know.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let (machine, other, model) = on_base();
     let mut pair = Pair::new(machine, other, model);
     for op in ops {
