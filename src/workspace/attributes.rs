@@ -137,14 +137,14 @@ impl State {
     }
 
     pub fn readlink(&mut self, ino: u64) -> Result<Vec<u8>> {
+        let of_entry = |entry: &Entry| match &entry.content {
+            Content::Symlink(target) => Some(target.clone()),
+            _ => None,
+        };
         let target = match self.resolve(ino)? {
             Inode::Staged(node) => node.target.clone(),
-            Inode::Base(BaseInode { entry: Entry { content: Content::Symlink(target), .. }, .. }) => Some(target),
-            Inode::Detached(_, entry) => match &entry.content {
-                Content::Symlink(target) => Some(target.clone()),
-                _ => None,
-            },
-            Inode::Base(_) => None,
+            Inode::Base(base) => of_entry(&base.entry),
+            Inode::Detached(_, entry) => of_entry(&entry),
         };
         target.ok_or(WorkspaceError::Invalid("not a symbolic link"))
     }

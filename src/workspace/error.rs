@@ -15,13 +15,13 @@ pub enum Miss {
     /// Nodes of directories.
     Nodes(Vec<(NodeId, NodeBody)>),
     /// A range of a file's bytes.
-    Content { content: FileContent, offset: u64, len: u64 },
+    Content { content: Box<FileContent>, offset: u64, len: u64 },
     /// Where data and holes of a file are, from an offset on.
-    Items { content: FileContent, offset: u64 },
+    Items { content: Box<FileContent>, offset: u64 },
     /// A range of a file outside the mesh.
-    External { content: ExternalContent, offset: u64, len: u64 },
+    External { content: Box<ExternalContent>, offset: u64, len: u64 },
     /// The value of an extended attribute.
-    Xattr(XattrValue),
+    Xattr(Box<XattrValue>),
 }
 
 #[derive(Debug, thiserror::Error)]

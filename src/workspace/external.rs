@@ -38,7 +38,7 @@ impl ExternalCache {
         while at < end {
             let block = at / BLOCK_BYTES;
             let Some(kept) = blocks.get(&(content.id, block)) else {
-                return Err(Miss::External { content: content.clone(), offset, len }.into());
+                return Err(Miss::External { content: Box::new(content.clone()), offset, len }.into());
             };
             let from = (at - block * BLOCK_BYTES) as usize;
             let until = ((end - block * BLOCK_BYTES) as usize).min(kept.len());

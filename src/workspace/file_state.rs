@@ -151,7 +151,7 @@ pub fn read_entry(sources: Sources<'_>, entry: &Entry, offset: u64, len: u64) ->
     match &entry.content {
         Content::File(content) => {
             let bytes = sources.objects.cached_read(content, offset, len);
-            bytes.ok_or_else(|| Miss::Content { content: content.clone(), offset, len }.into())
+            bytes.ok_or_else(|| Miss::Content { content: Box::new(content.clone()), offset, len }.into())
         }
         Content::External(content) => sources.external.read(content, offset, len),
         Content::Unknown { kind, .. } => Err(WorkspaceError::Unreadable(format!(

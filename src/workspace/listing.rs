@@ -74,7 +74,7 @@ impl State {
                 (Some(Dirent::Ino(ino)), ..) => Inode::Staged(self.row(ino)?.ok_or(WorkspaceError::Stale)?),
                 (None, Some(base), Some(through)) => {
                     let path = through.path.child(&name);
-                    Inode::Base(self.base_inode(dir.ino(), &name, path, base.entry)?)
+                    Inode::Base(Box::new(self.base_inode(dir.ino(), &name, path, base.entry)?))
                 }
                 _ => continue,
             };

@@ -202,7 +202,7 @@ impl OpenFile {
             SeekFor::Data => self.shared.objects.cached_next_data(content, offset),
             SeekFor::Hole => self.shared.objects.cached_next_hole(content, offset),
         };
-        let miss = || Miss::Items { content: content.clone(), offset };
+        let miss = || Miss::Items { content: Box::new(content.clone()), offset };
         Ok(found.ok_or_else(miss)?.filter(|&at| at < end))
     }
 

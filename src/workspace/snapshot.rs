@@ -143,7 +143,7 @@ impl SnapshotView {
         match (found, what, &file.entry.content) {
             (Some(found), SeekFor::Data, _) => found.ok_or(WorkspaceError::BeyondEnd),
             (Some(found), SeekFor::Hole, _) => Ok(found.unwrap_or(file.attr.size)),
-            (None, _, Content::File(content)) => Err(Miss::Items { content: content.clone(), offset }.into()),
+            (None, _, Content::File(content)) => Err(Miss::Items { content: Box::new(content.clone()), offset }.into()),
             (None, ..) => Err(WorkspaceError::Invalid("not a regular file")),
         }
     }
@@ -161,7 +161,7 @@ impl SnapshotView {
             XattrValue::Inline(bytes) => Ok(bytes.clone()),
             value => {
                 let bytes = self.objects.cached_xattr_value(value);
-                Ok(bytes.ok_or_else(|| Miss::Xattr(value.clone()))?.to_vec())
+                Ok(bytes.ok_or_else(|| Miss::Xattr(Box::new(value.clone())))?.to_vec())
             }
         }
     }

@@ -56,7 +56,7 @@ pub struct StagedFile {
 impl StagedFile {
     /// Where the file may differ from what shows through it: sorted, not touching.
     pub fn dirty(&self) -> Vec<Range<u64>> {
-        let Some(under) = &self.under else { return vec![0..self.identity.size] };
+        let Some(under) = &self.under else { return std::iter::once(0..self.identity.size).collect() };
         let mut dirty = self.valid.clone();
         dirty.insert(under.len..self.identity.size);
         dirty.iter().collect()

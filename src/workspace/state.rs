@@ -69,7 +69,7 @@ pub enum After {
 #[derive(Clone, Debug)]
 pub enum Inode {
     Staged(Arc<Node>),
-    Base(BaseInode),
+    Base(Box<BaseInode>),
     /// Nameless, but still held.
     Detached(u64, Arc<Entry>),
 }
@@ -321,7 +321,7 @@ impl State {
             && number::content_mark(&entry) == *mark
         {
             let path = through.path.child(&name);
-            return Ok(Inode::Base(BaseInode { ino, parent, name, path, entry }));
+            return Ok(Inode::Base(Box::new(BaseInode { ino, parent, name, path, entry })));
         }
         // A refresh took it away or put something else in its place.
         match self.open.get(&ino).and_then(|open| open.entry.clone()) {
@@ -353,7 +353,8 @@ impl State {
         }
         let Some(through) = parent.show_through() else { return Ok(None) };
         let Some(entry) = base::find(&self.objects, &through.dir, name)? else { return Ok(None) };
-        Ok(Some(Inode::Base(self.base_inode(parent.ino(), name, through.path.child(name), entry)?)))
+        let base = self.base_inode(parent.ino(), name, through.path.child(name), entry)?;
+        Ok(Some(Inode::Base(Box::new(base))))
     }
 
     /// An untouched child with its number.

@@ -31,7 +31,7 @@ impl State {
             StagedValue::Bytes(bytes) | StagedValue::Base(XattrValue::Inline(bytes)) => Ok(bytes),
             StagedValue::Base(value) => {
                 let bytes = self.objects.cached_xattr_value(&value);
-                Ok(bytes.ok_or(Miss::Xattr(value))?.to_vec())
+                Ok(bytes.ok_or_else(|| Miss::Xattr(Box::new(value)))?.to_vec())
             }
         }
     }

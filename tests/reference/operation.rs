@@ -314,7 +314,7 @@ impl Pair {
     fn copy(&mut self, from: Pick, to: Pick, from_offset: u32, offset: u32, len: u32) {
         let (Some((from_path, from)), Some((to_path, to))) = (self.pick_file(from), self.pick_file(to)) else { return };
         // Half of the time what `cp` asks for: the same offset, which is the target's end.
-        let same = len % 2 == 0;
+        let same = len.is_multiple_of(2);
         let to_size = self.model.file(to).data.len() as u32;
         let (from_offset, offset) = if same { (to_size, to_size) } else { (from_offset, offset) };
         let data = &self.model.file(from).data;

@@ -1,6 +1,5 @@
 //! What becomes of a row: cleared, dropped, blended, joined with names that the new base gives it.
 
-
 use std::collections::HashMap;
 
 use super::super::contents::unsent_xattr;
