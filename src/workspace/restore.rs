@@ -81,7 +81,12 @@ impl Workspace {
             }
         }
         let entry = entry.map(Arc::new);
+        let made = self.with_fetch(|this| this.shared.state.lock().first_missing(to)).await?;
         self.with_fetch(|this| this.shared.state.lock().put_restored(to, entry.as_ref())).await?;
+        // A directory made on the way is news as well: the kernel may hold that there is none.
+        if let Some(made) = made.filter(|made| made != to) {
+            self.tell_of(&made).await?;
+        }
         self.tell_of(to).await
     }
 
@@ -99,6 +104,18 @@ impl State {
     /// Is there something at the path, or nothing, as expected?
     fn shows(&mut self, path: &TreePath, something: bool) -> Result<bool> {
         Ok(self.find_path(path)?.is_some() == something)
+    }
+
+    /// The first name on the way to the path, itself included, that leads to nothing.
+    fn first_missing(&mut self, path: &TreePath) -> Result<Option<TreePath>> {
+        let mut here = TreePath::root();
+        for name in path.names() {
+            here = here.join(name);
+            if self.find_path(&here)?.is_none() {
+                return Ok(Some(here));
+            }
+        }
+        Ok(None)
     }
 
     /// Puts an entry of another commit in the place of whatever is at the path; none: takes that away.

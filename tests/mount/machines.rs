@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
+use meshfs::model::path::TreePath;
+
 use crate::machine::{Mounted, World, errno, eventually};
 
 fn commit(mesh: &Mounted, message: &str) {
@@ -129,4 +131,30 @@ fn a_file_open_for_writing_keeps_the_tree_where_it_is() {
     commit(&there, "three");
     assert_eq!(fs::read(there.path("sales/main/log")).unwrap(), b"1\n2\n");
     assert!(there.path("sales/main/other").exists());
+}
+
+#[test]
+fn what_is_restored_shows_where_the_kernel_held_that_there_was_nothing() {
+    let world = World::new();
+    let mesh = world.mount("a");
+    let at = |name: &str| mesh.path("sales/main").join(name);
+    fs::create_dir(at("dir")).unwrap();
+    fs::write(at("dir/file"), b"old").unwrap();
+    commit(&mesh, "with");
+    fs::remove_dir_all(at("dir")).unwrap();
+    commit(&mesh, "without");
+    assert_eq!(errno(fs::metadata(at("dir"))), libc::ENOENT);
+    assert_eq!(errno(fs::metadata(at("back"))), libc::ENOENT);
+    assert_eq!(names(&mesh, "sales/main"), Vec::<String>::new());
+    mesh.block_on(async {
+        let workspace = mesh.vfs().workspace("sales", "main").await.unwrap();
+        let before = workspace.domain().resolve(&"main~1".parse().unwrap()).await.unwrap();
+        let snapshot = workspace.domain().snapshot(&before).await.unwrap();
+        let path = |text: &str| TreePath::parse(text.as_bytes()).unwrap();
+        workspace.restore(&snapshot, &path("dir/file"), &path("back/again/file")).await.unwrap();
+        workspace.restore(&snapshot, &path("dir"), &path("dir")).await.unwrap();
+    });
+    assert_eq!(fs::read(at("back/again/file")).unwrap(), b"old");
+    assert_eq!(fs::read(at("dir/file")).unwrap(), b"old");
+    assert_eq!(names(&mesh, "sales/main"), ["back", "dir"]);
 }
