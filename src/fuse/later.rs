@@ -95,6 +95,10 @@ impl Server {
             let result = loop {
                 if let Some(missed) = miss.take() {
                     let left = give_up_at.saturating_sub(clock.elapsed());
+                    // Also when each fetch succeeds at once and is lost again before the attempt.
+                    if left.is_zero() {
+                        break Err(server.vfs.out_of_time(&missed));
+                    }
                     match sys::clock::within(&*clock, left, server.vfs.fetch(&missed)).await {
                         Some(Ok(())) => {}
                         Some(Err(error)) => break Err(error),

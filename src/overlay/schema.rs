@@ -6,6 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use super::error::OverlayError;
+use crate::sys::sparse::{Allocate, allocate};
 
 /// Raised with every change of the tables.
 const SCHEMA_VERSION: i64 = 1;
@@ -81,6 +82,12 @@ CREATE TABLE conflict (
 ) WITHOUT ROWID;
 ";
 
+/// Kept for the write-ahead log, which SQLite begins anew after about 4 MiB and one transaction.
+const LOG_RESERVED_BYTES: u64 = 8 << 20;
+
+/// Kept for the tables to grow into when the log is copied back.
+const TABLES_RESERVED_BYTES: u64 = 1 << 20;
+
 /// One connection to the database.
 #[derive(Debug)]
 pub struct Db {
@@ -97,7 +104,25 @@ impl Db {
         // WAL without a sync at each commit: a killed process loses nothing; `Overlay::sync` adds power loss.
         db.pragmas("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;")?;
         db.check_version()?;
+        db.reserve();
         Ok(db)
+    }
+
+    /// Keeps room for changes on a disk that is full: what frees room there, deleting above all, is a change too.
+    fn reserve(&self) {
+        let mut log = self.path.clone().into_os_string();
+        log.push("-wal");
+        for (file, more) in [(Path::new(&log), LOG_RESERVED_BYTES), (self.path.as_path(), TABLES_RESERVED_BYTES)] {
+            let reserve = || {
+                let file = std::fs::OpenOptions::new().write(true).open(file)?;
+                let end = file.metadata()?.len();
+                allocate(&file, Allocate::KeepSize, end, more)
+            };
+            if let Err(error) = reserve() {
+                // Without it everything works as long as the disk has room.
+                tracing::debug!("{}: nothing reserved: {error}", file.display());
+            }
+        }
     }
 
     /// A second connection for reading one consistent state while the first goes on.

@@ -147,35 +147,37 @@ impl DomainNode {
         outdated
     }
 
-    /// One look at the log. True when it moved.
+    /// One look at the log, one at a time. True when it moved.
     pub async fn look(&self, clock: &dyn Clock) -> Result<bool, VfsError> {
-        let moved = self.domain.poll().await?;
-        self.freshness.looked(clock.elapsed());
-        Ok(moved)
+        let _turn = self.turn.lock().await;
+        self.look_now(clock).await
     }
 
-    /// The same, so that whoever else wants to look waits for this one.
-    pub async fn look_in_turn(&self, clock: &dyn Clock) -> Result<bool, VfsError> {
-        let _turn = self.turn.lock().await;
-        self.look(clock).await
+    async fn look_now(&self, clock: &dyn Clock) -> Result<bool, VfsError> {
+        let looked = self.domain.poll().await;
+        match &looked {
+            Ok(_) => self.freshness.looked(clock.elapsed()),
+            Err(_) => self.freshness.failed(),
+        }
+        Ok(looked?)
     }
 
     /// A look at the log unless somebody just did; goes on with what is known when none is to be had within `wait`.
-    pub async fn refresh(self: &Arc<Self>, vfs: &Vfs, wait: Duration) -> Result<(), VfsError> {
+    pub async fn refresh(self: &Arc<Self>, vfs: &Vfs, wait: Duration) {
         let clock = vfs.clock();
-        let _turn = self.turn.lock().await;
-        if vfs.is_fresh(&self.freshness) {
-            return Ok(());
-        }
-        match within(&*clock, wait, self.look(&*clock)).await {
+        let look = async {
+            let _turn = self.turn.lock().await;
+            if vfs.is_fresh(&self.freshness) { Ok(false) } else { self.look_now(&*clock).await }
+        };
+        match within(&*clock, wait, look).await {
             Some(Ok(true)) => vfs.follow_soon(self.clone()),
             Some(Ok(false)) => {}
             Some(Err(error)) => tracing::debug!(domain = self.name(), %error, "no news"),
-            None => tracing::debug!(domain = self.name(), "no news within {} s", wait.as_secs()),
+            None => {
+                self.freshness.failed();
+                tracing::debug!(domain = self.name(), "no news within {} s", wait.as_secs());
+            }
         }
-        // Also without an answer: the next operation is not to wait for a store that is away.
-        self.freshness.looked(clock.elapsed());
-        Ok(())
     }
 
     /// What `revision` means, if that is known in the newest state of the log.

@@ -30,7 +30,7 @@ impl Vfs {
     }
 
     async fn poll_domain(&self, domain: &DomainNode) {
-        if let Err(error) = domain.look_in_turn(&*self.clock()).await {
+        if let Err(error) = domain.look(&*self.clock()).await {
             tracing::debug!(domain = domain.name(), %error, "no news");
         }
         // Also without news: a tree that was dirty when its branch moved may be clean now.

@@ -1,6 +1,6 @@
 //! How old what is known of other machines may be.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// When something was last looked at and last used, on a clock that never goes back.
@@ -10,6 +10,8 @@ pub struct Freshness {
     looked: AtomicU64,
     /// Likewise.
     used: AtomicU64,
+    /// The last look brought nothing: whoever asks is not to wait for the next.
+    away: AtomicBool,
 }
 
 fn millis(at: Duration) -> u64 {
@@ -18,11 +20,23 @@ fn millis(at: Duration) -> u64 {
 
 impl Freshness {
     pub fn never() -> Freshness {
-        Freshness { looked: AtomicU64::new(0), used: AtomicU64::new(0) }
+        Freshness { looked: AtomicU64::new(0), used: AtomicU64::new(0), away: AtomicBool::new(false) }
     }
 
+    /// A look succeeded.
     pub fn looked(&self, now: Duration) {
         self.looked.fetch_max(millis(now), Ordering::Relaxed);
+        self.away.store(false, Ordering::Relaxed);
+    }
+
+    /// A look failed, or took too long.
+    pub fn failed(&self) {
+        self.away.store(true, Ordering::Relaxed);
+    }
+
+    /// Did the last look fail?
+    pub fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
     }
 
     pub fn used(&self, now: Duration) {
@@ -57,5 +71,9 @@ mod tests {
         assert!(freshness.is_fresh(minute + second, second * 2));
         assert!(!freshness.is_fresh(minute + second * 5, second * 2));
         assert!(!freshness.is_in_use(minute, minute));
+        freshness.failed();
+        assert!(freshness.is_away());
+        freshness.looked(minute);
+        assert!(!freshness.is_away());
     }
 }

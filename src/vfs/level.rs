@@ -15,6 +15,7 @@ use super::miss::Miss;
 use super::node::{NodeEntry, Outdated};
 use super::table::Node;
 use crate::model::address::{Revision, check_label};
+use crate::repo::error::RepoError;
 use crate::sys::clock::within;
 
 impl Vfs {
@@ -27,7 +28,8 @@ impl Vfs {
     /// Marks the domain as in use; a miss when what is known of it is too old to answer from.
     pub(super) fn see_news_of(&self, domain: &Arc<DomainNode>) -> Result<(), VfsError> {
         domain.freshness().used(self.clock().elapsed());
-        if self.is_fresh(domain.freshness()) {
+        // While the store is away, what is known is shown; the background goes on looking.
+        if self.is_fresh(domain.freshness()) || domain.freshness().is_away() {
             return Ok(());
         }
         Err(VfsError::from(Miss::Refs(domain.clone())))
@@ -35,7 +37,14 @@ impl Vfs {
 
     /// A miss when the list of domains is too old to say that one is not there.
     pub(super) fn see_news_of_domains(&self) -> Result<(), VfsError> {
-        if self.is_fresh(&self.domains_seen) { Ok(()) } else { Err(VfsError::from(Miss::Domains)) }
+        if self.is_fresh(&self.domains_seen) {
+            return Ok(());
+        }
+        if self.domains_seen.is_away() {
+            self.refresh_domains_soon();
+            return Ok(());
+        }
+        Err(VfsError::from(Miss::Domains))
     }
 
     /// The domain of this name, opened; none when there is none.
@@ -70,27 +79,39 @@ impl Vfs {
     }
 
     /// A look at the mesh's log; goes on with what is known when none is to be had within `wait`.
-    pub(super) async fn refresh_domains(&self, wait: Duration) -> Result<(), VfsError> {
+    pub(super) async fn refresh_domains(&self, wait: Duration) {
         let clock = self.clock();
-        let _turn = self.domains_turn.lock().await;
-        if self.is_fresh(&self.domains_seen) {
-            return Ok(());
+        let look = async {
+            let _turn = self.domains_turn.lock().await;
+            if self.is_fresh(&self.domains_seen) {
+                return Ok(());
+            }
+            self.mesh.poll().await?;
+            self.domains_seen.looked(clock.elapsed());
+            Ok::<(), RepoError>(())
+        };
+        match within(&*clock, wait, look).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                self.domains_seen.failed();
+                tracing::debug!(%error, "no news of domains");
+            }
+            None => {
+                self.domains_seen.failed();
+                tracing::debug!("no news of domains within {} s", wait.as_secs());
+            }
         }
-        match within(&*clock, wait, self.mesh.poll()).await {
-            Some(Ok(_)) => {}
-            Some(Err(error)) => tracing::debug!(%error, "no news of domains"),
-            None => tracing::debug!("no news of domains within {} s", wait.as_secs()),
-        }
-        self.domains_seen.looked(clock.elapsed());
-        Ok(())
     }
 
     fn refresh_domains_soon(&self) {
+        if self.domains_turn.try_lock().is_err() {
+            // Somebody is looking already.
+            return;
+        }
         let me = self.me();
         self.runtime.spawn(async move {
             if let Some(vfs) = me.upgrade() {
-                // Fails only for whoever waits for it.
-                vfs.refresh_domains(vfs.options.poll).await.ok();
+                vfs.refresh_domains(vfs.options.deadline).await;
             }
         });
     }

@@ -47,9 +47,15 @@ impl Vfs {
     /// Fetches what `miss` names; then the call that missed may be made again.
     pub async fn fetch(&self, miss: &Miss) -> Result<(), VfsError> {
         match miss {
-            Miss::Domains => self.refresh_domains(NEWS_WAIT_MAX).await,
+            Miss::Domains => {
+                self.refresh_domains(NEWS_WAIT_MAX).await;
+                Ok(())
+            }
             Miss::Domain(name) => self.open_domain(name).await.map(drop),
-            Miss::Refs(domain) => domain.refresh(self, NEWS_WAIT_MAX).await,
+            Miss::Refs(domain) => {
+                domain.refresh(self, NEWS_WAIT_MAX).await;
+                Ok(())
+            }
             Miss::Revision(domain, revision) => domain.resolve(revision).await,
             Miss::Snapshot(domain, id) => domain.open_snapshot(id).await,
             Miss::Branch(branch) => branch.open(self).await.map(drop),

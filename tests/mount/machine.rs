@@ -55,6 +55,11 @@ impl World {
         self.scratch.join(name)
     }
 
+    /// The folder that holds everything stored.
+    pub fn store(&self) -> PathBuf {
+        self.scratch.join("store")
+    }
+
     /// Mounts as root does for itself.
     pub fn mount(&self, machine: &str) -> Mounted {
         self.mount_for(machine, false, false)

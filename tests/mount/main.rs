@@ -15,3 +15,4 @@ mod levels;
 mod machines;
 mod names;
 mod rights;
+mod trouble;
