@@ -155,7 +155,7 @@ impl Filesystem for Adapter {
         uid: Option<u32>,
         gid: Option<u32>,
         size: Option<u64>,
-        _atime: Option<TimeOrNow>,
+        atime: Option<TimeOrNow>,
         mtime: Option<TimeOrNow>,
         _ctime: Option<SystemTime>,
         handle: Option<FileHandle>,
@@ -165,8 +165,14 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let changes =
-            SetAttr { mode: mode.map(|mode| (mode & 0o7777) as u16), uid, gid, size, mtime: mtime.map(new_time) };
+        let changes = SetAttr {
+            mode: mode.map(|mode| (mode & 0o7777) as u16),
+            uid,
+            gid,
+            size,
+            atime: atime.map(new_time),
+            mtime: mtime.map(new_time),
+        };
         let handle = handle.map(|handle| handle.0);
         serve!(self, request, reply, "set attributes", [], |vfs, caller| vfs.set_attr(caller, ino.0, handle, &changes));
     }

@@ -138,13 +138,12 @@ fn system_time(nanos: i64) -> SystemTime {
 }
 
 fn file_attr(attr: &NodeAttr) -> FileAttr {
-    let mtime = system_time(attr.mtime);
     FileAttr {
         ino: INodeNo(attr.ino),
         size: attr.size,
         blocks: attr.blocks,
-        atime: mtime,
-        mtime,
+        atime: system_time(attr.atime),
+        mtime: system_time(attr.mtime),
         ctime: system_time(attr.ctime),
         crtime: UNIX_EPOCH,
         kind: file_type(attr.kind),

@@ -92,6 +92,7 @@ impl Vfs {
             rdev: 0,
             size: 0,
             blocks: 0,
+            atime: time.0,
             mtime: time.0,
             ctime: time.0,
             nlink: 1,
@@ -119,6 +120,7 @@ impl Vfs {
             rdev: attr.rdev,
             size: attr.size,
             blocks: attr.blocks,
+            atime: self.nodes.atime(ino).unwrap_or(attr.mtime.0),
             mtime: attr.mtime.0,
             ctime: attr.ctime.0,
             nlink: attr.nlink,
@@ -152,7 +154,13 @@ impl Vfs {
                 if changes.size.is_some() || changes.uid.is_some() {
                     self.drop_capabilities(&branch, inner)?;
                 }
-                let attr = workspace.set_attr(inner, change).map_err(|error| branch.refused(error))?;
+                // Reading is no change: a time of access alone stages nothing.
+                let only_access = SetAttr { atime: None, ..*changes } == SetAttr::default() && changes.atime.is_some();
+                let changed = if only_access { workspace.attr(inner) } else { workspace.set_attr(inner, change) };
+                let attr = changed.map_err(|error| branch.refused(error))?;
+                if let Some(atime) = changes.atime {
+                    self.nodes.set_atime(ino, self.moment(atime).0);
+                }
                 Ok((self.work_attr(&branch, &attr), TREE_TTL))
             }
             Node::Control(control) => self.set_control_attr(&control, changes),
@@ -180,11 +188,15 @@ impl Vfs {
             mode,
             owner: (wanted != shown).then_some(wanted),
             size: changes.size,
-            mtime: changes.mtime.map(|time| match time {
-                NewTime::Now => Time(self.options.sys.clock.now()),
-                NewTime::At(nanos) => Time(nanos),
-            }),
+            mtime: changes.mtime.map(|time| self.moment(time)),
         })
+    }
+
+    fn moment(&self, time: NewTime) -> Time {
+        match time {
+            NewTime::Now => Time(self.options.sys.clock.now()),
+            NewTime::At(nanos) => Time(nanos),
+        }
     }
 
     /// Refuses changes on a mount that takes none.

@@ -40,9 +40,9 @@ pub struct NodeAttr {
     pub size: u64,
     /// Units of 512 bytes.
     pub blocks: u64,
-    /// Nanoseconds since the epoch.
+    /// Nanoseconds since the epoch, as the other times.
+    pub atime: i64,
     pub mtime: i64,
-    /// Nanoseconds since the epoch.
     pub ctime: i64,
     pub nlink: u32,
 }
@@ -132,13 +132,14 @@ pub enum NewTime {
     At(i64),
 }
 
-/// Attributes to change; the others stay. Access times are not kept.
+/// Attributes to change; the others stay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetAttr {
     pub mode: Option<u16>,
     pub uid: Option<u32>,
     pub gid: Option<u32>,
     pub size: Option<u64>,
+    pub atime: Option<NewTime>,
     pub mtime: Option<NewTime>,
 }
 

@@ -52,6 +52,8 @@ struct Slot {
 #[derive(Debug, Default)]
 pub struct NodeTable {
     slots: RwLock<HashMap<u64, Slot>>,
+    /// Times of access that somebody set. They are stored nowhere, and last as long as the kernel knows the node.
+    atimes: RwLock<HashMap<u64, i64>>,
 }
 
 impl NodeTable {
@@ -79,8 +81,17 @@ impl NodeTable {
         let node = slot.node.clone();
         if slot.references == 0 {
             slots.remove(&ino);
+            self.atimes.write().remove(&ino);
         }
         Some(node)
+    }
+
+    pub fn atime(&self, ino: u64) -> Option<i64> {
+        self.atimes.read().get(&ino).copied()
+    }
+
+    pub fn set_atime(&self, ino: u64, nanos: i64) {
+        self.atimes.write().insert(ino, nanos);
     }
 
     /// Every number with the references to it.

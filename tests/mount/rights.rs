@@ -74,6 +74,23 @@ fn modes_and_times_are_kept_to_the_bit_and_the_nanosecond() {
 }
 
 #[test]
+fn a_time_of_access_is_shown_and_stages_nothing() {
+    let world = World::new();
+    let mesh = world.mount("a");
+    let path = mesh.path("sales/main/file");
+    fs::write(&path, b"x").unwrap();
+    fs::write(mesh.path("sales/main/.meshfs/commit"), "base").unwrap();
+    let about = fs::metadata(&path).unwrap();
+    assert_eq!((about.atime(), about.atime_nsec()), (about.mtime(), about.mtime_nsec()));
+    let accessed = FileTimes::new().set_accessed(UNIX_EPOCH + Duration::from_secs(12));
+    File::open(&path).unwrap().set_times(accessed).unwrap();
+    let after = fs::metadata(&path).unwrap();
+    assert_eq!(after.atime(), 12);
+    assert_eq!((after.mtime(), after.mtime_nsec()), (about.mtime(), about.mtime_nsec()));
+    assert_eq!(fs::read(mesh.path("sales/main/.meshfs/status")).unwrap(), b"");
+}
+
+#[test]
 fn writing_moves_the_times() {
     let world = World::new();
     let mesh = world.mount("a");

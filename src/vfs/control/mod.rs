@@ -205,7 +205,7 @@ impl Vfs {
         control: &ControlNode,
         changes: &SetAttr,
     ) -> Result<(NodeAttr, Duration), VfsError> {
-        let only_truncates = SetAttr { size: None, mtime: None, ..*changes } == SetAttr::default();
+        let only_truncates = SetAttr { size: None, atime: None, mtime: None, ..*changes } == SetAttr::default();
         if !only_truncates || control.kind() != FileKind::File {
             return Err(VfsError::NotPermitted(format!(
                 "the rights of `{}` are those of the branch's root",
