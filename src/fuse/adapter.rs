@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use fuser::{
     BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, INodeNo, InitFlags, KernelConfig, LockOwner, OpenFlags,
@@ -88,10 +88,22 @@ impl Adapter {
     }
 }
 
+/// Nanoseconds since the epoch. For times before it, `fuser` 0.18 counts the kernel's nanoseconds, which go forward
+/// from a negative second, backward: this takes both numbers as the kernel gave them.
+fn as_the_kernel_said(time: SystemTime) -> i64 {
+    match UNIX_EPOCH.duration_since(time) {
+        Ok(before) if !before.is_zero() => {
+            let seconds = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
+            seconds.saturating_mul(-1_000_000_000).saturating_add(i64::from(before.subsec_nanos()))
+        }
+        _ => sys::clock::nanos_since_epoch(time),
+    }
+}
+
 fn new_time(time: TimeOrNow) -> NewTime {
     match time {
         TimeOrNow::Now => NewTime::Now,
-        TimeOrNow::SpecificTime(time) => NewTime::At(sys::clock::nanos_since_epoch(time)),
+        TimeOrNow::SpecificTime(time) => NewTime::At(as_the_kernel_said(time)),
     }
 }
 

@@ -99,7 +99,7 @@ impl Db {
 
     fn taken_note(&self) -> Result<TakenNote, OverlayError> {
         let damaged = || self.damaged("the note of an earlier commit cannot be read");
-        let text = |key| Ok(self.meta(key)?.and_then(|text| String::from_utf8(text).ok()).ok_or_else(damaged)?);
+        let text = |key| self.meta(key)?.and_then(|text| String::from_utf8(text).ok()).ok_or_else(damaged);
         let looked_at = self.all("SELECT ino, change FROM looked_at", [], |row| {
             Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64))
         })?;

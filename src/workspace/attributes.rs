@@ -115,9 +115,16 @@ impl State {
     pub fn differs(&self, node: &Node) -> Result<bool> {
         let Some(origin) = &node.origin else { return Ok(false) };
         let meta = &origin.entry.meta;
-        let data = node.staged && !node.settled;
         let time = node.kind != Kind::Dir && !node.staged && node.mtime != meta.mtime;
-        Ok(data || time || node.mode != meta.mode || node.owner != meta.owner || self.xattrs_differ(node)?)
+        Ok(time || self.differs_but_for_times(node)?)
+    }
+
+    /// [`State::differs`] in what a merge may conflict about.
+    pub fn differs_but_for_times(&self, node: &Node) -> Result<bool> {
+        let Some(origin) = &node.origin else { return Ok(false) };
+        let meta = &origin.entry.meta;
+        let data = node.staged && !node.settled;
+        Ok(data || node.mode != meta.mode || node.owner != meta.owner || self.xattrs_differ(node)?)
     }
 
     fn xattrs_differ(&self, node: &Node) -> Result<bool> {

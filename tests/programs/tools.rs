@@ -63,6 +63,7 @@ fn archives_and_copies_keep_modes_times_links_and_holes() {
         "mkdir tree; cp -a {} tree/src; cd tree
          ln -s src/lib.rs link; ln src/lib.rs src/second-name; truncate -s 1M src/hole; chmod 640 src/lib.rs
          touch -d '2001-02-03 04:05:06.789' src/lib.rs; mkdir empty; printf x > 'a b'
+         touch -d '1969-12-31 23:59:58.25 UTC' src/main.rs; [ $(stat -c %.9Y src/main.rs) = -1.750000000 ]
          tar --format=posix -cf ../tree.tar .; mkdir ../copy ../unpacked; cp -a . ../copy; tar -xf ../tree.tar -C ../unpacked",
         sources()
     ));

@@ -208,3 +208,28 @@ fn other_clouds_open_by_their_url() {
     let error = storage::open("az://container", &settings(&[])).unwrap_err();
     assert_says(&error, &["az://container", "AZURE_STORAGE_"]);
 }
+
+/// A disk that was unmounted, a folder that was moved: writing must not begin another store where it was.
+#[tokio::test]
+async fn a_local_folder_that_went_away_is_not_made_again() {
+    let scratch = Scratch::new();
+    let folder = scratch.folder("store");
+    let store = store(&folder.display().to_string(), &[]);
+    store.put("a/b", Bytes::from_static(b"before")).await.unwrap();
+    std::fs::rename(&folder, scratch.join("away")).unwrap();
+    for stands_in in [false, true] {
+        if stands_in {
+            std::fs::create_dir(&folder).unwrap();
+        }
+        let put = store.put("a/c", Bytes::new()).await;
+        assert!(matches!(put, Err(StoreError::Unusable { .. })), "{put:?}");
+        let created = store.create("a/d", Bytes::new()).await;
+        assert!(matches!(created, Err(CreateError::Refused(_))), "{created:?}");
+        assert!(store.upload("a/e").await.is_err());
+        assert_eq!(folder.exists(), stands_in);
+    }
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    std::fs::remove_dir(&folder).unwrap();
+    std::fs::rename(scratch.join("away"), &folder).unwrap();
+    store.put("a/c", Bytes::from_static(b"after")).await.unwrap();
+}

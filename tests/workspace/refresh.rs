@@ -60,3 +60,44 @@ async fn names_of_one_file_may_go_together() {
     assert_eq!(b.attr("d").await.nlink, 1);
     assert_eq!(b.status().await, [""; 0]);
 }
+
+#[tokio::test]
+async fn a_deletion_stands_against_what_only_got_other_times() {
+    let (a, b) = both(&[("f", "base"), ("d/y", "base"), ("d/z", "base"), ("other", "base")]).await;
+    a.remove("f").await.unwrap();
+    a.remove("d").await.unwrap();
+    a.commit().await;
+    b.touch("f", 5).await;
+    b.touch("d/z", 5).await;
+    b.write("other", "ours").await;
+    b.commit().await;
+    assert_eq!(b.all().await, all(&[("other", "ours")]));
+    assert_eq!(b.status().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_directory_that_theirs_deleted_goes_when_theirs_is_taken() {
+    let (a, b) = both(&[("d/y", "base"), ("d/z", "base"), ("x", "base")]).await;
+    a.remove("d").await.unwrap();
+    a.commit().await;
+    b.write("d/new", "ours").await;
+    b.write("d/z", "ours").await;
+    assert_eq!(b.commit_in_conflict().await, ["d/new", "d/z"]);
+    b.refresh(Some(Side::Theirs), &["d"]).await;
+    assert_eq!(b.all().await, all(&[("x", "base")]));
+    assert_eq!(b.status().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn of_a_directory_that_theirs_deleted_only_what_ours_changed_stays() {
+    let (a, b) = both(&[("d/y", "base"), ("d/z", "base"), ("x", "base")]).await;
+    a.remove("d").await.unwrap();
+    a.commit().await;
+    b.write("d/z", "ours").await;
+    assert_eq!(b.commit_in_conflict().await, ["d/z"]);
+    b.refresh(Some(Side::Ours), &[]).await;
+    let seen = all(&[("d", "/"), ("d/z", "ours"), ("x", "base")]);
+    assert_eq!(b.all().await, seen);
+    b.commit().await;
+    assert_eq!(b.all().await, seen);
+}

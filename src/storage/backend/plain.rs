@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, LazyLock};
 
@@ -29,7 +29,15 @@ pub struct PlainStore {
     name: String,
     inner: Arc<dyn ObjectStore>,
     /// The folder, unless in memory.
-    root: Option<PathBuf>,
+    root: Option<Folder>,
+}
+
+/// The folder of a local store, and which one stood at its path when it was opened.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
 }
 
 impl PlainStore {
@@ -44,22 +52,34 @@ impl PlainStore {
         if create {
             std::fs::create_dir_all(root).map_err(|error| unusable_folder(&name, root, &error))?;
         }
-        match std::fs::metadata(root) {
-            Ok(found) if found.is_dir() => {}
+        let folder = match std::fs::metadata(root) {
+            Ok(found) if found.is_dir() => Folder { path: root.to_owned(), device: found.dev(), inode: found.ino() },
             Ok(_) => {
                 let hint = "a file stands at this path; name a folder".to_owned();
                 return Err(StoreError::NoBucket { store: name, hint });
             }
             Err(error) => return Err(unusable_folder(&name, root, &error)),
-        }
+        };
         // Durable means durable on a local disk too: files and folders are synced before a write is acknowledged.
         match LocalFileSystem::new_with_prefix(root) {
             Ok(inner) => {
                 let inner = Arc::new(inner.with_fsync(true));
-                Ok(PlainStore { name, inner, root: Some(root.to_owned()) })
+                Ok(PlainStore { name, inner, root: Some(folder) })
             }
             Err(error) => Err(StoreError::NoBucket { store: name, hint: error.to_string() }),
         }
+    }
+
+    /// Is the folder still the one that was opened? Writing makes folders that are missing: behind a disk that was
+    /// unmounted, or a store that was moved away, it would begin another store from nothing.
+    fn check_folder(&self, action: &'static str, key: &str) -> Result<(), StoreError> {
+        let Some(folder) = &self.root else { return Ok(()) };
+        let reason = match std::fs::metadata(&folder.path) {
+            Ok(found) if (found.dev(), found.ino()) == (folder.device, folder.inode) => return Ok(()),
+            Ok(_) => "another folder stands in the store's place".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(StoreError::Unusable { store: self.name.clone(), action, key: key.to_owned(), reason })
     }
 
     fn location(&self, key: &str) -> Result<Path, StoreError> {
@@ -227,6 +247,7 @@ impl Store for PlainStore {
     fn put(&self, key: &str, bytes: Bytes) -> BoxFuture<'_, Result<(), StoreError>> {
         let key = key.to_owned();
         async move {
+            self.check_folder("writing", &key)?;
             let written = self.inner.put(&self.location(&key)?, PutPayload::from_bytes(bytes)).await;
             written.map(|_| ()).map_err(|error| self.error("writing", &key, &error))
         }
@@ -237,6 +258,7 @@ impl Store for PlainStore {
         let key = key.to_owned();
         async move {
             let location = self.location(&key).map_err(CreateError::Refused)?;
+            self.check_folder("creating", &key).map_err(CreateError::Refused)?;
             let options = PutOptions::from(PutMode::Create);
             match self.inner.put_opts(&location, PutPayload::from_bytes(bytes), options).await {
                 Ok(_) => Ok(()),
@@ -259,6 +281,7 @@ impl Store for PlainStore {
     fn upload(&self, key: &str) -> BoxFuture<'_, Result<Box<dyn Upload>, StoreError>> {
         let key = key.to_owned();
         async move {
+            self.check_folder("writing", &key)?;
             let begun = self.inner.put_multipart(&self.location(&key)?).await;
             let begun = begun.map_err(|error| self.error("writing", &key, &error))?;
             let (name, inner) = (self.name.clone(), self.inner.clone());
@@ -313,11 +336,13 @@ impl Store for PlainStore {
     }
 
     fn local_path(&self, key: &str) -> Option<PathBuf> {
-        Some(self.root.as_ref()?.join(self.location(key).ok()?.as_ref()))
+        Some(self.root.as_ref()?.path.join(self.location(key).ok()?.as_ref()))
     }
 
     fn settle(&self, key: &str) -> BoxFuture<'_, Result<(), StoreError>> {
-        let Some(root) = self.root.clone() else { return std::future::ready(Ok(())).boxed() };
+        let Some(root) = self.root.as_ref().map(|folder| folder.path.clone()) else {
+            return std::future::ready(Ok(())).boxed();
+        };
         let key = key.to_owned();
         async move {
             let file = root.join(self.location(&key)?.as_ref());

@@ -174,7 +174,12 @@ impl State {
             }
             self.rebase_names(run, &Spot { ino, path, origin: origin.as_ref() }, theirs)?;
         }
-        let Some(origin) = origin else { return self.keep_without_base(here, named, &node) };
+        let Some(origin) = origin else {
+            return match node.kind {
+                Kind::Dir if named.home => self.keep_what_is_staged(here, named, &node),
+                _ => self.keep_without_base(here, named, &node),
+            };
+        };
         let adopted =
             Node { origin: Some(origin.clone()), ..self.adopt(run, &node, replaced.as_ref(), &origin, theirs)? };
         let goes = home && self.may_clear(run, &node, &adopted)?;

@@ -37,9 +37,23 @@ impl State {
         Ok(self.overlay.db.put_dirent(here.ino, &named.name, Dirent::Ino(node.ino), false)?)
     }
 
-    /// Was the row, which the base had, touched without changing anything, nor anything below it?
+    /// The new base has no directory where the old one had this: what was untouched in it went with it.
+    pub(super) fn keep_what_is_staged(&mut self, here: &Spot<'_>, named: &NamedDirent, node: &Node) -> Result<()> {
+        if !self.overlay.db.any_dirent(node.ino)? && !self.differs_but_for_times(node)? {
+            return self.drop_staged(here.ino, &named.name, node.ino);
+        }
+        let shown = node.origin.iter().filter(|_| !node.own_xattrs).flat_map(|origin| &origin.entry.meta.xattrs);
+        for xattr in shown {
+            self.overlay.db.put_xattr(node.ino, &xattr.name, &StagedValue::Base(xattr.value.clone()))?;
+        }
+        self.put_row(Node { origin: None, own_xattrs: true, settled: false, ..node.clone() })?;
+        Ok(self.overlay.db.put_dirent(here.ino, &named.name, Dirent::Ino(node.ino), false)?)
+    }
+
+    /// Was the row, which the base had, touched without changing anything but times, nor anything below it?
     pub(super) fn is_unchanged_below(&mut self, node: &Node) -> Result<bool> {
-        if node.origin.as_ref().is_none_or(|origin| origin.path.base_path().is_none()) || node.dirty {
+        let of_the_base = node.origin.as_ref().is_some_and(|origin| origin.path.base_path().is_some());
+        if !of_the_base || (node.dirty && self.differs_but_for_times(node)?) {
             return Ok(false);
         }
         if node.kind != Kind::Dir {
