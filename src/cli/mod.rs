@@ -37,11 +37,16 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Commit, merge and diff go as deep as directories do; the kernel takes paths of a thousand and more. Address space,
+/// not memory, until it is used.
+const THREAD_STACK_BYTES: usize = 64 << 20;
+
 fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
     let context = Context::new(ui, cli.global)?;
     commands::start_log(&cli.command);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .thread_stack_size(THREAD_STACK_BYTES)
         .build()
         .map_err(|error| Failure::failed("cannot start threads").because(&error))?;
     let result = runtime.block_on(commands::run(&context, cli.command));

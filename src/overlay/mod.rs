@@ -14,11 +14,14 @@ pub mod schema;
 pub mod taken;
 pub mod xattr;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use error::OverlayError;
 use files::StagedFiles;
 use schema::Db;
+
+use crate::sys::disk;
 
 /// One workspace's staged changes.
 #[derive(Debug)]
@@ -38,14 +41,14 @@ pub struct Identity {
 impl Overlay {
     /// Opens the staged changes in `dir`, or makes room for them, and recovers what a crash left.
     pub fn open(dir: &Path, identity: &Identity) -> Result<Overlay, OverlayError> {
-        crate::sys::disk::create_private_dirs(dir).map_err(|source| OverlayError::io(dir, source))?;
+        make_durably(dir).map_err(|source| OverlayError::io(dir, source))?;
         let db = Db::open(dir)?;
         let files = StagedFiles::open(dir)?;
         let overlay = Overlay { db, files, dir: dir.to_owned() };
         overlay.check_identity(identity)?;
         overlay.recover()?;
         // The names of database and folder themselves; what is in them is synced when somebody asks.
-        crate::sys::disk::sync_dir(dir).map_err(|source| OverlayError::io(dir, source))?;
+        disk::sync_dir(dir).map_err(|source| OverlayError::io(dir, source))?;
         Ok(overlay)
     }
 
@@ -71,6 +74,13 @@ impl Overlay {
     }
 }
 
+/// Makes a folder with those above it, so that the names of all of them survive power loss.
+fn make_durably(dir: &Path) -> io::Result<()> {
+    let new: Vec<&Path> = dir.ancestors().take_while(|folder| !folder.exists()).collect();
+    disk::create_private_dirs(dir)?;
+    new.into_iter().try_for_each(|folder| disk::sync_dir(disk::parent_of(folder)))
+}
+
 /// Makes what transactions committed survive power loss.
 ///
 /// SQLite writes a transaction's frames to the write-ahead log when it commits, and syncs the database itself before
@@ -86,6 +96,6 @@ impl Durability {
     /// Names of staged files first: a row must not survive without its file.
     pub fn sync(&self) -> Result<(), OverlayError> {
         self.files.sync_names()?;
-        crate::sys::disk::sync_file(&self.wal).map_err(|source| OverlayError::io(&self.wal, source))
+        disk::sync_file(&self.wal).map_err(|source| OverlayError::io(&self.wal, source))
     }
 }

@@ -45,4 +45,9 @@ impl Db {
         self.run(sql, (path.as_bytes(), seed.as_bytes()))?;
         Ok(())
     }
+
+    pub fn delete_seed(&self, path: &OriginPath) -> Result<(), OverlayError> {
+        self.run("DELETE FROM seed WHERE path = ?1", [path.as_bytes()])?;
+        Ok(())
+    }
 }

@@ -25,7 +25,7 @@ pub struct Attr {
     pub nlink: u32,
 }
 
-/// What [`super::Workspace::set_attr`] changes; none leaves as it is.
+/// What [`super::view::Workspace::set_attr`] changes; none leaves as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SetAttr {
     /// `0o7777` bits.

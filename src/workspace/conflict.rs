@@ -27,11 +27,12 @@ impl Workspace {
         let mut resolutions = Resolutions::new();
         for conflict in self.conflicts()? {
             let side = match conflict.resolved {
-                Some(side) => Some(side),
-                None => {
+                Some(Side::Ours) => Some(Side::Ours),
+                // What was written after theirs had been chosen takes the choice back.
+                decided => {
                     let by_hand =
                         self.with_fetch(|this| this.shared.state.lock().is_resolved_by_hand(&conflict)).await?;
-                    by_hand.then_some(Side::Ours)
+                    by_hand.then_some(Side::Ours).or(decided)
                 }
             };
             if let Some(side) = side {

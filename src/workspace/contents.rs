@@ -53,8 +53,10 @@ impl Contents for Reading<'_> {
                     self.workspace.shared.sys.clock.sleep(PAUSE * (1 << (reading - 1))).await;
                 }
                 let file = self.steady(tree, node.ino)?;
-                let content = self.read(&file).await?;
+                let content = self.read(&file).await;
+                // One cut off while it is read is only one that changed.
                 if self.workspace.is_unchanged(&file)? {
+                    let content = content?;
                     let StagedFile { node, xattrs, identity, .. } = file;
                     return Ok(ReadFile { content, node: Node::clone(&node), mtime: identity.mtime, xattrs });
                 }

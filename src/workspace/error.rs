@@ -9,7 +9,7 @@ use crate::overlay::error::OverlayError;
 use crate::repo::error::RepoError;
 
 /// What an operation needs that is not in memory or in the cache. Nothing was changed: fetch it (see
-/// [`super::Workspace::fetch`]), then call again.
+/// [`super::view::Workspace::fetch`]), then call again.
 #[derive(Clone, Debug)]
 pub enum Miss {
     /// Nodes of directories.

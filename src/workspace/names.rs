@@ -30,6 +30,20 @@ impl State {
     }
 
     fn materialise_base(&mut self, base: &BaseInode) -> Result<Arc<Node>> {
+        let mut above = Vec::new();
+        let mut parent = base.parent;
+        while let Inode::Base(dir) = self.resolve(parent)? {
+            parent = dir.parent;
+            above.push(dir);
+        }
+        for dir in above.iter().rev() {
+            self.materialise_below_row(dir)?;
+        }
+        self.materialise_below_row(base)
+    }
+
+    /// The row of an inode whose directory has one.
+    fn materialise_below_row(&mut self, base: &BaseInode) -> Result<Arc<Node>> {
         if let Some(row) = self.row(base.ino)? {
             return Ok(row);
         }
@@ -39,9 +53,7 @@ impl State {
         let Some(group) = group else {
             let origin = Origin { path: base.path.clone(), entry };
             let node = self.put_row(derived_node(base.ino, origin))?;
-            let parent = self.resolve(base.parent)?;
-            let parent = self.materialise(&parent)?;
-            self.overlay.db.put_dirent(parent.ino, &base.name, Dirent::Ino(base.ino), true)?;
+            self.overlay.db.put_dirent(base.parent, &base.name, Dirent::Ino(base.ino), true)?;
             return Ok(node);
         };
         let origin = Origin { path: self.canonical(&base.path, &base.entry), entry };

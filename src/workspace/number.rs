@@ -54,6 +54,14 @@ impl Seeds {
         Arc::make_mut(&mut self.0).insert(path, seed);
     }
 
+    pub fn get(&self, path: &OriginPath) -> Option<&OriginPath> {
+        self.0.get(path)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&OriginPath, &OriginPath)> {
+        self.0.iter()
+    }
+
     /// The seed of the nearest directory above that has one, and the path below it.
     pub fn seed(&self, path: &OriginPath) -> OriginPath {
         if self.0.is_empty() {

@@ -301,33 +301,38 @@ impl State {
 
     /// What an inode number stands for.
     pub fn resolve(&mut self, ino: u64) -> Result<Inode> {
-        if let Some(row) = self.row(ino)? {
-            return Ok(Inode::Staged(row));
+        // Up to what has a row, then down again: directories may be nested deeper than a stack is.
+        let mut below = Vec::new();
+        let mut at = ino;
+        let mut here = loop {
+            if let Some(row) = self.row(at)? {
+                break Inode::Staged(row);
+            }
+            match self.live.place(at).cloned() {
+                Some(Place::Base { parent, name, mark }) => {
+                    below.push((at, parent, name, mark));
+                    at = parent;
+                }
+                Some(Place::Detached(entry)) => break Inode::Detached(at, entry),
+                Some(Place::Staged) | None => return self.resolve_gone(ino),
+            }
+        };
+        for (ino_below, parent, name, mark) in below.into_iter().rev() {
+            let Some(through) = here.show_through() else { return self.resolve_gone(ino) };
+            let found = base::find(&self.objects, &through.dir, &name)?;
+            let Some(entry) = found.filter(|entry| number::content_mark(entry) == mark) else {
+                return self.resolve_gone(ino);
+            };
+            let path = through.path.child(&name);
+            here = Inode::Base(Box::new(BaseInode { ino: ino_below, parent, name: name.into_vec(), path, entry }));
         }
-        match self.live.place(ino).cloned() {
-            Some(Place::Base { parent, name, mark }) => self.resolve_base(ino, parent, name.into_vec(), &mark),
-            Some(Place::Detached(entry)) => Ok(Inode::Detached(ino, entry)),
-            Some(Place::Staged) | None => Err(WorkspaceError::Stale),
-        }
+        Ok(here)
     }
 
-    fn resolve_base(&mut self, ino: u64, parent: u64, name: Vec<u8>, mark: &ContentMark) -> Result<Inode> {
-        let holder = match self.resolve(parent) {
-            Err(WorkspaceError::Stale) => None,
-            holder => Some(holder?),
-        };
-        if let Some(through) = holder.as_ref().and_then(Inode::show_through)
-            && let Some(entry) = base::find(&self.objects, &through.dir, &name)?
-            && number::content_mark(&entry) == *mark
-        {
-            let path = through.path.child(&name);
-            return Ok(Inode::Base(Box::new(BaseInode { ino, parent, name, path, entry })));
-        }
-        // A refresh took it away or put something else in its place.
-        match self.open.get(&ino).and_then(|open| open.entry.clone()) {
-            Some(entry) => Ok(Inode::Detached(ino, entry)),
-            None => Err(WorkspaceError::Stale),
-        }
+    /// A refresh took it away or put something else in its place: who has it open keeps it.
+    fn resolve_gone(&self, ino: u64) -> Result<Inode> {
+        let entry = self.open.get(&ino).and_then(|open| open.entry.clone());
+        entry.map(|entry| Inode::Detached(ino, entry)).ok_or(WorkspaceError::Stale)
     }
 
     /// The directory `ino`, which must have a name.

@@ -7,7 +7,7 @@ use super::state::Result;
 use crate::model::entry::Kind;
 use crate::model::path::TreePath;
 use crate::overlay::dirent::Dirent;
-use crate::overlay::node::Node;
+use crate::overlay::node::{Node, OriginPath};
 use crate::overlay::xattr::StagedValue;
 
 /// What a commit took, read from its [`StagedTree`].
@@ -20,6 +20,8 @@ pub struct Taken {
     pub paths: HashMap<u64, TreePath>,
     /// Where the commit has the directories that were touched, by where the base had them.
     pub moved: BTreeMap<TreePath, TreePath>,
+    /// Where the commit has directories that were put here from elsewhere, and the seeds of what is in them.
+    pub foreign: BTreeMap<TreePath, OriginPath>,
     /// The change of each inode that the commit took.
     pub changes: HashMap<u64, u64>,
 }
@@ -41,8 +43,10 @@ impl Taken {
             self.xattrs.insert(ino, tree.xattrs(ino)?);
         }
         if node.kind == Kind::Dir {
-            if let Some(was) = node.origin.as_ref().and_then(|origin| origin.path.base_path()) {
-                self.moved.insert(was, path.clone());
+            match node.origin.as_ref().map(|origin| (&origin.path, origin.path.base_path())) {
+                Some((_, Some(was))) => drop(self.moved.insert(was, path.clone())),
+                Some((foreign, None)) => drop(self.foreign.insert(path.clone(), foreign.clone())),
+                None => {}
             }
             let names = tree.names(ino)?;
             for named in &names {

@@ -111,7 +111,8 @@ async fn a_small_write_into_a_large_file_fetches_and_sends_only_what_it_touches(
     let mut bytes = random_bytes(1, 80 * MIB);
     let base = lab.store_bytes(&bytes).await;
     bytes[30 * MIB..30 * MIB + 10].copy_from_slice(b"0123456789");
-    let (content, sent, received) = store_edit(&lab, &base, &bytes, &[30 * MIB as u64..30 * MIB as u64 + 10]).await;
+    let dirty = std::iter::once(30 * MIB as u64..30 * MIB as u64 + 10).collect::<Vec<_>>();
+    let (content, sent, received) = store_edit(&lab, &base, &bytes, &dirty).await;
     assert_ne!(content.id, base.id);
     assert!(sent < 2 << 20, "{sent} bytes sent");
     assert!(received < 4 << 20, "{received} bytes received");
@@ -137,8 +138,9 @@ async fn appending_to_a_file_of_many_segments_reuses_its_pages() {
     let appended = (size, random_bytes(3, 100_000));
     let base = lab.store_file(sparse(size, &old), size, None).await;
     let before = lab.counters.read();
-    let over = Base { content: &base, dirty: Some(&[size..grown]) };
-    let content = lab.store_file(sparse(grown, &[appended.clone()]), grown, Some(over)).await;
+    let dirty = std::iter::once(size..grown).collect::<Vec<_>>();
+    let over = Base { content: &base, dirty: Some(&dirty) };
+    let content = lab.store_file(sparse(grown, std::slice::from_ref(&appended)), grown, Some(over)).await;
     let cost = lab.since(before);
     assert!(cost.sent_bytes < MIB as u64 && cost.of(Verb::Get) <= 4, "{cost:?}");
     let whole = [old[0].clone(), old[1].clone(), appended.clone()];
@@ -213,7 +215,8 @@ async fn a_base_that_cannot_be_read_fails_the_edit() {
         lab.bare.delete(&listed.key).await.unwrap();
     }
     let mut upload = lab.upload(&lab.machine());
-    let over = Base { content: &base, dirty: Some(&[MIB as u64..MIB as u64 + 1]) };
+    let dirty = std::iter::once(MIB as u64..MIB as u64 + 1).collect::<Vec<_>>();
+    let over = Base { content: &base, dirty: Some(&dirty) };
     upload.file(Arc::new(bytes.clone()), bytes.len() as u64, Some(over)).await.unwrap_err();
     finish(&mut upload, Vec::new()).await;
 }

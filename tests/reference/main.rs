@@ -15,4 +15,5 @@ mod names;
 mod operation;
 mod regressions;
 mod runs;
+mod threads;
 mod watch;

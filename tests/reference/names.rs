@@ -192,3 +192,26 @@ fn a_folder_of_another_branch_is_not_taken_for_this_one() {
     let opened = machine.block_on(meshfs::workspace::view::Workspace::open(&machine.domain, "other", &dir, sys));
     assert!(opened.unwrap_err().to_string().contains("holds staged changes of branch main"));
 }
+
+#[test]
+fn the_bottom_of_many_directories_is_reached_and_written_to() {
+    const DEPTH: usize = 100;
+    let machine = World::new().first_machine();
+    let workspace = machine.workspace();
+    let mut dirs = vec![workspace.root_ino()];
+    for _ in 0..DEPTH {
+        let made = workspace.create(dirs[dirs.len() - 1], b"d", NewNode::Dir, 0o755, None).unwrap();
+        dirs.push(made.ino);
+    }
+    commit(&machine);
+    let other = machine.world.machine(2);
+    let mut seen = vec![other.workspace().root_ino()];
+    for _ in 0..DEPTH {
+        let dir = seen[seen.len() - 1];
+        seen.push(other.run(|workspace| workspace.lookup(dir, b"d")).unwrap().ino);
+    }
+    let bottom = seen[DEPTH];
+    assert_eq!(other.run(|workspace| workspace.attr(bottom)).unwrap().mode, 0o755);
+    let file = other.run(|workspace| workspace.create(bottom, b"f", NewNode::File, 0o644, None)).unwrap();
+    assert_eq!(other.workspace().path(file.ino).unwrap().unwrap().names().count(), DEPTH + 1);
+}

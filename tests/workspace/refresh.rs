@@ -101,3 +101,19 @@ async fn of_a_directory_that_theirs_deleted_only_what_ours_changed_stays() {
     b.commit().await;
     assert_eq!(b.all().await, seen);
 }
+
+#[tokio::test]
+async fn what_is_written_after_theirs_was_chosen_stays() {
+    let (a, b) = both(&[("deleted", "base"), ("open", "base"), ("written", "base")]).await;
+    for at in ["deleted", "open", "written"] {
+        a.write(at, "theirs").await;
+        b.write(at, "ours").await;
+    }
+    a.commit().await;
+    assert_eq!(b.commit_in_conflict().await, ["deleted", "open", "written"]);
+    b.refresh(Some(Side::Theirs), &["deleted", "written"]).await;
+    b.write("written", "by hand").await;
+    b.remove("deleted").await.unwrap();
+    b.refresh(Some(Side::Ours), &["open"]).await;
+    assert_eq!(b.all().await, all(&[("open", "ours"), ("written", "by hand")]));
+}
