@@ -1,5 +1,7 @@
 //! What can go wrong in a working tree, named by what a caller can do about it.
 
+use std::io;
+
 use crate::model::content::{ExternalContent, FileContent};
 use crate::model::entry::XattrValue;
 use crate::model::id::NodeId;
@@ -109,6 +111,7 @@ impl From<OverlayError> for WorkspaceError {
     fn from(error: OverlayError) -> Self {
         match error {
             OverlayError::NoSpace { .. } => WorkspaceError::NoSpace(error.to_string()),
+            OverlayError::Io { source, .. } if source.kind() == io::ErrorKind::FileTooLarge => WorkspaceError::TooLarge,
             error => WorkspaceError::Overlay(error),
         }
     }

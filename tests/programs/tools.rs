@@ -101,6 +101,8 @@ fn editors_save_by_renaming_and_locks_exclude() {
     mounted.shell(
         "echo one > note; for i in $(seq 50); do echo $i > .note.tmp; mv .note.tmp note; done; [ \"$(cat note)\" = 50 ]
          sed -i 's/50/fifty/' note; grep -q fifty note
+         ! truncate -s 1P huge 2> said; grep -q 'File too large' said
+         ! echo nowhere > .meshfs/discard; grep -q nowhere .meshfs/last-error
          exec 9> lock; flock 9; ! flock -n lock true
          seq 4 | xargs -P 4 -I{} sh -c 'for i in $(seq 100); do echo {}-$i >> log.{}; done'; [ $(cat log.* | wc -l) = 400 ]",
     );

@@ -30,7 +30,12 @@ pub(super) async fn run(
             Refreshed::Moved { .. } | Refreshed::Current => Ok(()),
             Refreshed::Conflict(conflicts) => Err(in_conflict(conflicts.iter().map(|conflict| &conflict.path))),
         },
-        Command::Discard(path) => workspace.discard(&path).await.map_err(|error| branch.refused(error)),
+        Command::Discard(path) => workspace.discard(&path).await.map_err(|error| match branch.refused(error) {
+            VfsError::NotFound => VfsError::Unknown(format!(
+                "there is no `{path}` here, nor anything staged by that name: `.meshfs/status` lists what is staged"
+            )),
+            other => other,
+        }),
     }
 }
 
