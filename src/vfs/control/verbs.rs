@@ -71,7 +71,7 @@ fn in_conflict<'a>(paths: impl ExactSizeIterator<Item = &'a TreePath>) -> VfsErr
         named.push(format!("and {} more", count - named.len()));
     }
     VfsError::Busy(format!(
-        "others committed changes to the same paths, nothing was lost: {}. `.meshfs/conflicts` has the three sides of each; put right what is in the working tree, or `meshfs refresh --strategy ours|theirs PATH`, then commit again",
+        "others committed changes to the same paths, nothing was lost: {}. `.meshfs/conflicts` has the three sides of each; put right what is in the working tree, or `meshfs refresh --strategy ours|theirs ./PATH`, then commit again",
         named.join(", ")
     ))
 }
@@ -92,6 +92,6 @@ mod tests {
         let paths: Vec<TreePath> = (0..12).map(|at| TreePath::parse(format!("p{at}").as_bytes()).unwrap()).collect();
         let text = in_conflict(paths.iter()).to_string();
         assert!(text.contains("p0, p1") && text.contains("p9, and 2 more") && !text.contains("p10"), "{text}");
-        assert!(text.contains("--strategy ours|theirs PATH"), "{text}");
+        assert!(text.contains("--strategy ours|theirs ./PATH"), "{text}");
     }
 }
