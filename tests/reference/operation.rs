@@ -406,11 +406,11 @@ impl Pair {
         self.news.push(News { time: self.model.now, deed });
     }
 
-    /// What the other machine did shows here once this workspace is on the newest head.
+    /// What the other machine did shows here once this workspace's base has it: a commit of nothing does not look for it.
     fn take_news(&mut self) {
-        let machine = &self.machine;
-        let newest = machine.domain.state().branch(&machine.branch).unwrap().1.target;
-        if machine.workspace().head() != newest || self.news.is_empty() {
+        let (ours, theirs) = (self.machine.workspace().head(), self.other.workspace().head());
+        let has_theirs = self.machine.domain.is_ancestor(&theirs, &ours);
+        if self.news.is_empty() || !self.machine.block_on(has_theirs).unwrap() {
             return;
         }
         self.numbers.forget_below(OTHERS);

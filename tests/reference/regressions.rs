@@ -39,3 +39,8 @@ fn what_replaced_a_committed_file_keeps_replacing_it_on_a_new_base() {
         Op::Refresh,
     ]);
 }
+
+#[test]
+fn a_commit_of_nothing_leaves_the_base_where_it_is() {
+    run(&[Op::Other(0, 0, 0), Op::Commit]);
+}
