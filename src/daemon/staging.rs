@@ -44,7 +44,7 @@ pub async fn commit(
     match workspace.commit(options).await? {
         Committed::Landed(commit) => Ok(committed(Some(CommitReport::from(&*commit)))),
         Committed::Nothing => Ok(committed(None)),
-        Committed::Conflict(conflicts) => Err(conflict(&domain, &workspace, &conflicts)),
+        Committed::Conflict(conflicts) => Err(conflict(&domain, &workspace, &conflicts, UNTOUCHED)),
     }
 }
 
@@ -58,7 +58,10 @@ pub async fn refresh(
     match workspace.refresh(strategy, paths).await? {
         Refreshed::Moved { to, .. } => Ok(Reply::Refreshed { base: to, moved: true }),
         Refreshed::Current => Ok(Reply::Refreshed { base: workspace.head(), moved: false }),
-        Refreshed::Conflict(conflicts) => Err(conflict(&domain, &workspace, &conflicts)),
+        Refreshed::Conflict(conflicts) => {
+            let done = if paths.is_empty() { UNTOUCHED } else { "the sides chosen so far are kept" };
+            Err(conflict(&domain, &workspace, &conflicts, done))
+        }
     }
 }
 
@@ -98,20 +101,21 @@ fn nothing_at(tree: &str, path: &TreePath) -> Failure {
         .hint(format!("`meshfs ls {tree}` shows what there is"))
 }
 
+/// What a verb in conflict did.
+const UNTOUCHED: &str = "nothing was changed by this";
+
 /// What conflicts, and both ways out.
-fn conflict(domain: &Domain, workspace: &Workspace, conflicts: &[Conflict]) -> Failure {
+fn conflict(domain: &Domain, workspace: &Workspace, conflicts: &[Conflict], done: &str) -> Failure {
     let address = address(domain, workspace);
     let paths = conflicts
         .iter()
         .map(|conflict| ConflictPath { path: conflict.path.clone(), kind: conflict.kind.to_string() })
         .collect();
-    let what = match conflicts {
-        [_] => format!("the head of {address} changed a path that is changed here too; nothing was changed by this"),
-        _ => format!(
-            "the head of {address} changed {} paths that are changed here too; nothing was changed by this",
-            conflicts.len()
-        ),
+    let changed = match conflicts {
+        [_] => "a path that is".to_owned(),
+        _ => format!("{} paths that are", conflicts.len()),
     };
+    let what = format!("the head of {address} changed {changed} changed here too; {done}");
     Failure::conflict(what, paths).hint(format!(
         "`meshfs refresh {address} --strategy ours|theirs PATH` takes a side; or, mounted, compare the three under \
          {address}/.meshfs/conflicts/ and write the file as it should be; then commit again"

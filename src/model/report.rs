@@ -14,6 +14,11 @@ use super::path::TreePath;
 use super::quote::quote;
 use super::time::Time;
 
+/// `1 file`, `2 files`.
+pub fn counted(count: u64, noun: &str, plural: &str) -> String {
+    format!("{count} {}", if count == 1 { noun } else { plural })
+}
+
 /// A commit as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CommitReport {

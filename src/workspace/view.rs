@@ -43,6 +43,7 @@ pub struct Workspace {
 pub struct Shared {
     pub domain: Domain,
     pub branch: RefIdentity,
+    /// Without symlinks: whichever way a process came here, its attempts are known by one name.
     pub dir: PathBuf,
     pub sys: Sys,
     pub objects: Objects,
@@ -92,7 +93,7 @@ impl Workspace {
         let shared = Shared {
             domain: domain.clone(),
             branch,
-            dir: dir.to_owned(),
+            dir: dir.canonicalize().unwrap_or_else(|_| dir.to_owned()),
             sys,
             objects: domain.objects().clone(),
             external: ExternalCache::default(),

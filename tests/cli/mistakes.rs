@@ -33,6 +33,7 @@ fn arguments_in_the_wrong_order_or_of_the_wrong_kind() {
     let mut shell = Shell::with_domain();
     shell
         .call("tag create sales/main sales/@v1.0")
+        .call("tag create sales/v1.0 sales/@main")
         .call("tag create sales/@0a1b2c3d sales/main")
         .call("branch create sales")
         .call("branch create sales/@main")

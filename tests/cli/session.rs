@@ -225,6 +225,26 @@ fn two_machines_disagree_and_agree_again() {
 }
 
 #[test]
+fn conflicts_are_settled_one_by_one() {
+    let mut here = Shell::with_domain();
+    local_orders(&here);
+    here.call("cp ./orders sales/main/ -m First");
+    let mut there = here.beside();
+    for (shell, text) in [(&here, "here"), (&there, "there")] {
+        write(shell.folder().join("1.csv"), text);
+        write(shell.folder().join("2.csv"), text);
+    }
+    there.call("cp ./1.csv ./2.csv sales/main/orders/").transcript();
+    here.call("cp ./1.csv ./2.csv sales/main/orders/ -m \"Mine first\"");
+    there
+        .call("refresh sales/main --strategy theirs orders/1.csv")
+        .call("refresh sales/main --strategy ours orders/2.csv")
+        .call("commit sales/main -m Both")
+        .call("cat sales/main/orders/1.csv sales/main/orders/2.csv");
+    insta::assert_snapshot!(there.transcript());
+}
+
+#[test]
 fn paths_that_do_not_touch_are_no_conflict() {
     let mut here = Shell::with_domain();
     let mut there = here.beside();

@@ -23,7 +23,7 @@ use meshfs::workspace::view::Workspace;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::watch::{BeforeLanding, WatchedStore};
+use super::watched::Watched;
 
 /// 2026-11-23T00:00:00Z.
 const START_NANOS: i64 = 1_795_392_000_000_000_000;
@@ -58,7 +58,19 @@ pub struct Machine {
 pub struct Reach {
     /// What the store was asked for.
     pub counters: Arc<Counters>,
-    pub before_landing: BeforeLanding,
+    watched: Arc<Watched>,
+}
+
+impl Reach {
+    /// Acts at the very moment that the next log entry is about to be put.
+    pub fn before_landing(&self, action: impl FnOnce() + Send + 'static) {
+        let mut action = Some(action);
+        self.watched.before_create(move |key, _| {
+            let due = if key.contains("/log/") { action.take() } else { None };
+            due.into_iter().for_each(|action| action());
+            Box::pin(std::future::ready(()))
+        });
+    }
 }
 
 impl World {
@@ -97,9 +109,9 @@ impl World {
     }
 
     fn reach(&self) -> (Arc<dyn Store>, Reach) {
-        let reach = Reach { counters: Arc::default(), before_landing: BeforeLanding::default() };
-        let inner = Arc::new(CountingStore::new(self.store.clone(), reach.counters.clone()));
-        (Arc::new(WatchedStore { inner, before_landing: reach.before_landing.clone() }), reach)
+        let counters = Arc::<Counters>::default();
+        let watched = Watched::new(Arc::new(CountingStore::new(self.store.clone(), counters.clone())));
+        (watched.clone(), Reach { counters, watched })
     }
 
     /// One clock for all machines, so that the model need not know which one acted.

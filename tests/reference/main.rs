@@ -16,4 +16,6 @@ mod operation;
 mod regressions;
 mod runs;
 mod threads;
-mod watch;
+
+#[path = "../repo/watched.rs"]
+mod watched;

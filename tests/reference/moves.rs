@@ -80,7 +80,7 @@ fn what_changes_while_a_commit_is_under_way_stays_staged() {
     }
     machine.rename("top", "d/top", RenameMode::Replace).unwrap();
     let workspace = machine.workspace().clone();
-    machine.reach.before_landing.set(move || {
+    machine.reach.before_landing(move || {
         let inode = |text: &str| workspace.lookup_path(&path(text)).unwrap().ino;
         let dir = inode("d");
         workspace.open_file(inode("d/written"), true, false).unwrap().write(0, b"AS").unwrap();

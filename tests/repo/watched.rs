@@ -1,5 +1,8 @@
 //! A store that lets a test look at, or act before, each create, and tells what was made durable.
 
+// Each binary uses its own part of this.
+#![allow(dead_code)]
+
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -10,7 +10,6 @@ mod merge;
 mod reference;
 mod size;
 mod support;
-#[allow(dead_code)]
 #[path = "../repo/watched.rs"]
 mod watched;
 // The store and the machines on it are those of the tests of `repo`.

@@ -7,6 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::usage;
 use crate::daemon::failure::Failure;
 use crate::model::quote::quote;
+use crate::model::report::counted;
 use serde::Serialize;
 
 /// Show bytes and numbers of files below a path. Costs the same however much that is.
@@ -44,7 +45,8 @@ impl Du {
             });
         }
         context.ui.line(format_args!("{}\t{}", counts.bytes, quote(address.to_string().as_bytes())))?;
-        context.ui.note(format_args!("{} files, {} entries", counts.files, counts.entries));
+        let (files, entries) = (counted(counts.files, "file", "files"), counted(counts.entries, "entry", "entries"));
+        context.ui.note(format_args!("{files}, {entries}"));
         Ok(())
     }
 }

@@ -10,7 +10,6 @@ use crate::daemon::failure::Failure;
 use crate::model::address::{RevisionBase, View};
 use crate::model::log::RefKind;
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 
 /// Create, list and delete tags.
 ///
@@ -59,7 +58,7 @@ impl Tag {
             TagCommand::Create { tag, target } => create(context, &tag, &target).await,
             TagCommand::List { domain, json } => refs::list(context, domain.as_ref(), RefKind::Tag, json).await,
             TagCommand::Delete { tag } => {
-                let (domain, name) = named_tag(context, &tag, None)?;
+                let (domain, name) = named_tag(context, &tag)?;
                 context.perform(Request::DeleteTag { domain, name }).await?;
                 Ok(())
             }
@@ -68,14 +67,14 @@ impl Tag {
 }
 
 async fn create(context: &Context<'_>, tag: &OsStr, target: &OsStr) -> Result<(), Failure> {
-    let (domain, name) = named_tag(context, tag, Some(target))?;
+    let (domain, name) = named_tag(context, tag)?;
     let target = refs::commit_name(context, target)?;
     context.perform(Request::CreateTag { domain, name, target }).await?;
     Ok(())
 }
 
-/// `DOMAIN/@NAME`, which need not exist. `target` is what stands after it, in case the two were swapped.
-fn named_tag(context: &Context<'_>, text: &OsStr, target: Option<&OsStr>) -> Result<(String, String), Failure> {
+/// `DOMAIN/@NAME`, which need not exist.
+fn named_tag(context: &Context<'_>, text: &OsStr) -> Result<(String, String), Failure> {
     let address = context.address(text)?;
     match &address.view {
         View::Revision(revision) if address.path.is_root() && revision.at.is_none() && revision.back == 0 => {
@@ -85,17 +84,7 @@ fn named_tag(context: &Context<'_>, text: &OsStr, target: Option<&OsStr>) -> Res
             };
             Ok((address.domain.clone(), name))
         }
-        _ => {
-            let failure = Failure::usage(format!("{address} is not the name of a tag: that is DOMAIN/@NAME"));
-            let swapped = target.filter(|target| target.as_bytes().contains(&b'@'));
-            Err(match swapped {
-                Some(target) => failure.hint(format!(
-                    "the tag comes first: meshfs tag create {} {}",
-                    target.display(),
-                    text.display()
-                )),
-                None => failure.hint(format!("such as {}/@v1.0", address.domain)),
-            })
-        }
+        _ => Err(Failure::usage(format!("{address} is not the name of a tag: that is DOMAIN/@NAME"))
+            .hint(format!("the tag comes first: meshfs tag create {0}/@v1.0 {0}/main", address.domain))),
     }
 }

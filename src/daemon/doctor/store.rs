@@ -5,6 +5,7 @@ use crate::daemon::config::Settings;
 use crate::daemon::failure::Failure;
 use crate::daemon::run::mesh_options;
 use crate::format::log::entry_name;
+use crate::model::report::counted;
 use crate::repo::error::RepoError;
 use crate::repo::layout::MESH_LOG;
 use crate::repo::mesh::Mesh;
@@ -56,7 +57,10 @@ async fn mesh(settings: &Settings, url: &str, store: &dyn Store) -> Vec<Finding>
     };
     let mut findings = Vec::new();
     match mesh.domains().await {
-        Ok(domains) => findings.push(Finding::ok(CHECK, format!("{} with {} domains", mesh.uid(), domains.len()))),
+        Ok(domains) => {
+            let domains = counted(domains.len() as u64, "domain", "domains");
+            findings.push(Finding::ok(CHECK, format!("{} with {domains}", mesh.uid())));
+        }
         Err(error) => findings.push(Finding::failed(CHECK, error.into())),
     }
     findings.push(first_entry(store).await);
