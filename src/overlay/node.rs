@@ -84,6 +84,12 @@ pub struct Under {
     pub len: u64,
 }
 
+/// Links of a directory whose subdirectories are not counted: it would need a walk of its origin.
+pub const UNCOUNTED: u32 = 1;
+
+/// Links of a directory without subdirectories, by its name and its `.`; each subdirectory's `..` is one more.
+pub const EMPTY_DIR_LINKS: u32 = 2;
+
 /// One touched inode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -95,7 +101,8 @@ pub struct Node {
     /// Where data is staged, the staged file's mtime counts instead.
     pub mtime: Time,
     pub ctime: Time,
-    /// Names; 0 when deleted but still in use. 1 for directories.
+    /// Names; 0 when deleted but still in use. Of a directory [`UNCOUNTED`], or [`EMPTY_DIR_LINKS`] and one for each
+    /// subdirectory where nothing of a base can show through.
     pub nlink: u32,
     pub origin: Option<Origin>,
     /// Its bytes are in the staged file, where `under` does not show through.
@@ -242,9 +249,19 @@ impl Db {
         Ok(self.one::<i64>(sql, [path.as_bytes()])?.map(|ino| ino as u64))
     }
 
-    /// Inodes with several names.
+    /// Counts the links of every directory anew.
+    pub fn count_subdirectories(&self) -> Result<(), OverlayError> {
+        let sql = "UPDATE node SET nlink = CASE WHEN origin IS NOT NULL THEN ?2 ELSE ?3 + \
+                   (SELECT count(*) FROM dirent JOIN node AS child ON child.ino = dirent.ino \
+                    WHERE dirent.parent = node.ino AND child.kind = ?1) END WHERE kind = ?1 AND nlink > 0";
+        self.run(sql, (kind_code(Kind::Dir), UNCOUNTED, EMPTY_DIR_LINKS))?;
+        Ok(())
+    }
+
+    /// Files with several names.
     pub fn linked_inos(&self) -> Result<Vec<u64>, OverlayError> {
-        self.all("SELECT ino FROM node WHERE nlink > 1 ORDER BY ino", [], |row| Ok(row.get::<_, i64>(0)? as u64))
+        let sql = "SELECT ino FROM node WHERE nlink > 1 AND kind <> ?1 ORDER BY ino";
+        self.all(sql, [kind_code(Kind::Dir)], |row| Ok(row.get::<_, i64>(0)? as u64))
     }
 
     /// Inodes without a name.

@@ -21,7 +21,8 @@ pub struct Attr {
     pub ctime: Time,
     /// Not stored: the mtime.
     pub atime: Time,
-    /// For a directory 1: counting subdirectories would need a walk, and 1 tells programs not to rely on it.
+    /// For a directory that is not committed yet 2 and one for each subdirectory. For a committed one 1: counting would
+    /// need a walk, and 1 tells programs that nothing was counted.
     pub nlink: u32,
 }
 

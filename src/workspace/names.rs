@@ -9,7 +9,7 @@ use super::state::{After, BaseInode, Inode, Result, State, derived_node, show_th
 use crate::model::entry::{Kind, Owner};
 use crate::model::path::{TreePath, check_name};
 use crate::overlay::dirent::Dirent;
-use crate::overlay::node::{Node, Origin, OriginPath};
+use crate::overlay::node::{EMPTY_DIR_LINKS, Node, Origin, OriginPath, UNCOUNTED};
 
 /// Hard links that one file may have, as on ext4.
 const LINKS_MAX: u32 = 65_000;
@@ -127,11 +127,13 @@ impl State {
         Ok(())
     }
 
-    /// The row's names or contents changed now. Inside a transaction.
-    pub fn touch_dir(&mut self, ino: u64) -> Result<()> {
+    /// The directory's names changed now, and with them the number of its subdirectories. Inside a transaction.
+    pub fn touch_dir(&mut self, ino: u64, more_dirs: i32) -> Result<()> {
         let now = self.now();
         if let Some(row) = self.row(ino)? {
-            self.update_row(Node { mtime: now, ctime: now, ..(*row).clone() })?;
+            let counted = row.nlink != UNCOUNTED;
+            let nlink = if counted { row.nlink.saturating_add_signed(more_dirs) } else { UNCOUNTED };
+            self.update_row(Node { mtime: now, ctime: now, nlink, ..(*row).clone() })?;
         }
         Ok(())
     }
@@ -154,7 +156,7 @@ impl State {
             let node = state.new_node(ino, new, mode, owner);
             let node = state.put_row(node)?;
             state.put_name(&row, name, &node)?;
-            state.touch_dir(parent)?;
+            state.touch_dir(parent, i32::from(node.kind == Kind::Dir))?;
             Ok(Inode::Staged(node))
         })
     }
@@ -178,7 +180,7 @@ impl State {
             rdev,
             mtime: now,
             ctime: now,
-            nlink: 1,
+            nlink: if kind == Kind::Dir { EMPTY_DIR_LINKS } else { 1 },
             origin: None,
             staged: false,
             under: None,
@@ -211,7 +213,7 @@ impl State {
             let node = Node { nlink: node.nlink + 1, ctime: state.now(), ..(*node).clone() };
             let node = state.update_row(node)?;
             state.put_name(&row, name, &node)?;
-            state.touch_dir(parent)?;
+            state.touch_dir(parent, 0)?;
             Ok(Inode::Staged(node))
         })
     }
@@ -225,7 +227,7 @@ impl State {
             }
             state.drop_name(&row, name, &child)?;
             state.remove_name(&row, name)?;
-            state.touch_dir(parent)
+            state.touch_dir(parent, 0)
         })
     }
 
@@ -241,7 +243,7 @@ impl State {
             }
             state.drop_name(&row, name, &child)?;
             state.remove_name(&row, name)?;
-            state.touch_dir(parent)
+            state.touch_dir(parent, -1)
         })
     }
 

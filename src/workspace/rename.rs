@@ -16,6 +16,10 @@ struct Spot<'a> {
     name: &'a [u8],
 }
 
+fn is_dir(inode: &Inode) -> i32 {
+    i32::from(inode.kind() == Kind::Dir)
+}
+
 impl State {
     pub fn rename(&mut self, from: (u64, &[u8]), to: (u64, &[u8]), mode: RenameMode) -> Result<()> {
         check_name(from.1)?;
@@ -54,7 +58,8 @@ impl State {
         let node = self.materialise(moved)?;
         self.remove_name(&from.dir, from.name)?;
         self.put_name(&to.dir, to.name, &node)?;
-        self.finish_move(&node, from, to)
+        let arrives = is_dir(moved);
+        self.finish_move(&node, (from, -arrives), (to, arrives - target.map_or(0, is_dir)))
     }
 
     fn exchange(&mut self, from: &Spot, to: &Spot, moved: &Inode, target: &Inode) -> Result<()> {
@@ -64,13 +69,15 @@ impl State {
         self.put_name(&to.dir, to.name, &moved)?;
         self.put_name(&from.dir, from.name, &target)?;
         self.update_row(Node { ctime: self.now(), ..(*target).clone() })?;
-        self.finish_move(&moved, from, to)
+        let arrives = i32::from(moved.kind == Kind::Dir) - i32::from(target.kind == Kind::Dir);
+        self.finish_move(&moved, (from, -arrives), (to, arrives))
     }
 
-    fn finish_move(&mut self, node: &Node, from: &Spot, to: &Spot) -> Result<()> {
+    /// With each spot how many subdirectories more its directory has.
+    fn finish_move(&mut self, node: &Node, from: (&Spot, i32), to: (&Spot, i32)) -> Result<()> {
         self.update_row(Node { ctime: self.now(), ..node.clone() })?;
-        self.touch_dir(from.dir.ino)?;
-        self.touch_dir(to.dir.ino)
+        self.touch_dir(from.0.dir.ino, from.1)?;
+        self.touch_dir(to.0.dir.ino, to.1)
     }
 
     /// A directory cannot be moved into itself or below.

@@ -124,7 +124,9 @@ impl State {
         let Some(parent) = self.dir_on_the_way(&parent, entry.is_some())? else { return Ok(()) };
         self.change(|state| {
             let (dir, row) = state.dir_for_change(parent)?;
+            let mut more_dirs = 0;
             if let Some(child) = state.child(&dir, name)? {
+                more_dirs -= i32::from(child.kind() == Kind::Dir);
                 match &child {
                     Inode::Staged(node) if node.kind == Kind::Dir => state.drop_staged(row.ino, name, node.ino)?,
                     child => state.drop_name(&row, name, child)?,
@@ -136,8 +138,9 @@ impl State {
                 let origin = Origin { path: OriginPath::foreign(ino), entry: entry.clone() };
                 let node = state.put_row(derived_node(ino, origin))?;
                 state.put_name(&row, name, &node)?;
+                more_dirs += i32::from(node.kind == Kind::Dir);
             }
-            state.touch_dir(parent)
+            state.touch_dir(parent, more_dirs)
         })
     }
 

@@ -292,6 +292,13 @@ impl State {
         Ok(node)
     }
 
+    /// Counts the links of every directory that has a row, inside a transaction: which of them have an origin changed.
+    pub fn count_subdirectories(&mut self) -> Result<()> {
+        self.overlay.db.count_subdirectories()?;
+        self.rows.clear();
+        Ok(())
+    }
+
     /// Deletes a row, inside a transaction. Its names are the caller's.
     pub fn delete_row(&mut self, ino: u64) -> Result<()> {
         self.overlay.db.delete_node(ino)?;

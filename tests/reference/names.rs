@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use meshfs::workspace::attr::{NewNode, RenameMode, SetAttr, XattrMode};
 use meshfs::workspace::error::WorkspaceError;
 
-use super::commit::commit;
+use super::commit::{commit, refresh};
 use super::machine::{Machine, World};
 
 fn name(number: usize) -> String {
@@ -47,6 +47,55 @@ fn deleting_while_listing_skips_nothing() {
     machine.rmdir("d").unwrap();
     commit(&machine);
     assert!(machine.names("", 10).unwrap().is_empty());
+}
+
+#[test]
+fn a_directory_counts_its_subdirectories_until_it_is_committed() {
+    let mut machine = World::new().first_machine();
+    let links = |path: &str| machine.attr(path).unwrap().nlink;
+    for dir in ["a", "a/1", "a/2", "b"] {
+        machine.mkdir(dir).unwrap();
+    }
+    machine.create("a/file", NewNode::File, 0o644).unwrap();
+    assert_eq!((links("a"), links("a/1"), links("b")), (4, 2, 2));
+    machine.rename("a/1", "b/1", RenameMode::Replace).unwrap();
+    assert_eq!((links("a"), links("b")), (3, 3));
+    machine.rename("a/2", "b/1", RenameMode::Replace).unwrap();
+    assert_eq!((links("a"), links("b")), (2, 3));
+    machine.rename("a/file", "b/1", RenameMode::Exchange).unwrap();
+    assert_eq!((links("a"), links("b")), (3, 2));
+    machine.rename("a/file", "a/moved", RenameMode::Replace).unwrap();
+    assert_eq!(links("a"), 3);
+    machine.rmdir("a/moved").unwrap();
+    assert_eq!(links("a"), 2);
+    machine.restart();
+    machine.mkdir("a/again").unwrap();
+    assert_eq!(machine.attr("a").unwrap().nlink, 3);
+    // From here on the base may show through, and counting would need a walk of it.
+    commit(&machine);
+    let links = |path: &str| machine.attr(path).unwrap().nlink;
+    assert_eq!((links(""), links("a"), links("a/again")), (1, 1, 1));
+    machine.mkdir("a/more").unwrap();
+    machine.rmdir("a/again").unwrap();
+    assert_eq!((links("a"), links("a/more")), (1, 2));
+}
+
+#[test]
+fn a_directory_that_others_made_too_is_not_counted() {
+    let machine = World::new().first_machine();
+    commit(&machine);
+    let other = machine.world.machine(2);
+    for dir in ["both", "both/here", "alone", "alone/1"] {
+        machine.mkdir(dir).unwrap();
+    }
+    for dir in ["both", "both/there"] {
+        other.mkdir(dir).unwrap();
+    }
+    commit(&other);
+    refresh(&machine);
+    assert_eq!(machine.names("both", 10).unwrap(), ["here", "there"]);
+    let links = |path: &str| machine.attr(path).unwrap().nlink;
+    assert_eq!((links("both"), links("both/here"), links("alone")), (1, 2, 3));
 }
 
 #[test]

@@ -80,6 +80,7 @@ impl State {
             for ino in std::mem::take(&mut run.linked) {
                 state.attach_links(ino)?;
             }
+            state.count_subdirectories()?;
             let base = state.snapshot.commit.id.to_string();
             Ok(state.overlay.db.set_meta(super::view::BASE_KEY, base.as_bytes())?)
         });
@@ -183,7 +184,7 @@ impl State {
         let adopted =
             Node { origin: Some(origin.clone()), ..self.adopt(run, &node, replaced.as_ref(), &origin, theirs)? };
         let goes = home && self.may_clear(run, &node, &adopted)?;
-        if node.nlink > 1 {
+        if node.kind != Kind::Dir && node.nlink > 1 {
             run.met.insert(node.ino, (Arc::new(adopted.clone()), goes));
             run.linked.push(node.ino);
         }
