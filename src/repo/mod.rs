@@ -21,6 +21,7 @@ pub mod objects;
 pub mod packed_table;
 pub mod refs;
 pub mod revision;
+pub mod settings;
 pub mod settle;
 pub mod tree;
 pub mod upload;
