@@ -5,7 +5,7 @@ use meshfs::workspace::commit::{CommitOptions, Committed};
 use meshfs::workspace::refresh::Refreshed;
 
 use super::machine::{Machine, World};
-use super::runs::noise;
+use crate::common::reference::base::noise;
 
 fn set_xattr(machine: &Machine, path: &str, name: &str, value: &[u8]) {
     machine.on(path, |workspace, ino| workspace.set_xattr(ino, name.as_bytes(), value, XattrMode::Any)).unwrap();

@@ -7,7 +7,7 @@ use meshfs::workspace::attr::Attr;
 use meshfs::workspace::error::WorkspaceError;
 
 use super::machine::Machine;
-use super::model::{File, Id, Model, ROOT};
+use crate::common::reference::model::{File, Id, Model, ROOT};
 
 /// Names asked for at once: few, so that listings go on from cursors all the time.
 const BATCH: usize = 3;

@@ -7,7 +7,7 @@ use meshfs::workspace::error::WorkspaceError;
 
 use super::commit::commit;
 use super::machine::{Machine, World};
-use super::runs::noise;
+use crate::common::reference::base::noise;
 
 const LARGE_BYTES: usize = 8 << 20;
 

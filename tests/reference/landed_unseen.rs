@@ -11,7 +11,7 @@ use meshfs::workspace::error::WorkspaceError;
 use meshfs::workspace::refresh::Refreshed;
 
 use super::machine::{Machine, World};
-use super::runs::noise;
+use crate::common::reference::base::noise;
 
 fn try_commit(machine: &Machine) -> Result<Committed, WorkspaceError> {
     machine.block_on(machine.workspace().commit(CommitOptions::default()))

@@ -2,6 +2,9 @@
 //! filesystem in memory; everything that can be seen is compared after every step. A failure found becomes a test in
 //! `regressions.rs`.
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod attributes;
 mod commit;
 mod compare;
@@ -9,10 +12,10 @@ mod data;
 mod hostile;
 mod landed_unseen;
 mod machine;
-mod model;
 mod moves;
 mod names;
-mod operation;
+mod pair;
+mod perform;
 mod regressions;
 mod runs;
 mod threads;

@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 
 use super::commit::{commit, refresh};
 use super::machine::{Machine, World};
-use super::runs::noise;
+use crate::common::reference::base::noise;
 
 fn path(text: &str) -> TreePath {
     TreePath::parse(text.as_bytes()).unwrap()

@@ -1,7 +1,7 @@
 //! Failures that random runs found, each by its name.
 
-use super::operation::Op;
 use super::runs::run;
+use crate::common::reference::operation::Op;
 
 #[test]
 fn numbers_below_a_moved_directory_stay_when_the_move_is_committed() {
