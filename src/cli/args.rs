@@ -8,7 +8,7 @@ use super::commands::{
 };
 
 const AFTER_HELP: &str =
-    "Settings: options, then the environment, then ~/.config/meshfs/config.toml (author, store, cache_size, poll).
+    "Settings: options, then the environment, then ~/.config/meshfs/config.toml (author, store, cache_size, poll, timeout).
 The store is that of --store, MESHFS_STORE, the mount that the current folder is in, or ~/.local/share/meshfs/store.
 Exit codes: 0 done, 1 failed, 2 usage, 3 conflict, 4 outcome unknown.";
 

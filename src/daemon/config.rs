@@ -1,6 +1,7 @@
 //! Where things lie and how they are set: options, environment, the configuration file, defaults, in that order.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +15,15 @@ pub const CACHE_BYTES_DEFAULT: u64 = 10 << 30;
 
 /// Between two looks for other machines' commits.
 pub const POLL_DEFAULT: Duration = Duration::from_secs(1);
+
+/// Longest that a file operation waits for the store.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(60);
+
+/// A slow link needs this much for a single answer.
+const TIMEOUT_MIN: Duration = Duration::from_secs(1);
+
+/// Whoever waits in a file operation cannot be killed meanwhile.
+const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 
 /// Shorter would ask the store more than any tool could use.
 const POLL_MIN: Duration = Duration::from_millis(50);
@@ -33,6 +43,8 @@ pub struct ConfigFile {
     pub cache_size: Option<Size>,
     /// Seconds between looks for other machines' commits.
     pub poll: Option<f64>,
+    /// Longest that a file operation waits for the store, in seconds.
+    pub timeout: Option<f64>,
 }
 
 /// A number of bytes, written as a number or as text with a unit.
@@ -71,17 +83,26 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// `1`, `0.2`: seconds between polls.
-pub fn parse_seconds(text: &str) -> Result<Duration, String> {
-    text.parse::<f64>().map_err(|_| format!("`{text}` is not a number of seconds")).and_then(seconds)
+pub fn parse_poll(text: &str) -> Result<Duration, String> {
+    number(text).and_then(|seconds| within(seconds, POLL_MIN..=POLL_MAX))
 }
 
-fn seconds(seconds: f64) -> Result<Duration, String> {
+/// `60`, `2.5`: seconds that a file operation waits for the store.
+pub fn parse_timeout(text: &str) -> Result<Duration, String> {
+    number(text).and_then(|seconds| within(seconds, TIMEOUT_MIN..=TIMEOUT_MAX))
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.parse::<f64>().map_err(|_| format!("`{text}` is not a number of seconds"))
+}
+
+fn within(seconds: f64, bounds: RangeInclusive<Duration>) -> Result<Duration, String> {
     match Duration::try_from_secs_f64(seconds) {
-        Ok(poll) if (POLL_MIN..=POLL_MAX).contains(&poll) => Ok(poll),
+        Ok(duration) if bounds.contains(&duration) => Ok(duration),
         _ => Err(format!(
             "{seconds} seconds, and it may be from {} to {}",
-            POLL_MIN.as_secs_f64(),
-            POLL_MAX.as_secs_f64()
+            bounds.start().as_secs_f64(),
+            bounds.end().as_secs_f64()
         )),
     }
 }
@@ -110,6 +131,7 @@ pub struct Settings {
     pub cache_root: PathBuf,
     pub cache_bytes: u64,
     pub poll: Duration,
+    pub timeout: Duration,
     /// Who commits.
     pub author: String,
     pub host: String,
@@ -123,9 +145,13 @@ impl Settings {
         let file = read_config_file(&config_file)?;
         let absolute = |dir: PathBuf| std::path::absolute(&dir).unwrap_or(dir);
         let host = process::host_name();
-        let poll = file.poll.map(seconds).transpose().map_err(|why| {
-            Failure::failed(format!("the configuration {} sets poll to {why}", config_file.display()))
-        })?;
+        let seconds = |name: &str, set: Option<f64>, bounds| {
+            set.map(|seconds| within(seconds, bounds)).transpose().map_err(|why| {
+                Failure::failed(format!("the configuration {} sets {name} to {why}", config_file.display()))
+            })
+        };
+        let poll = seconds("poll", file.poll, POLL_MIN..=POLL_MAX)?;
+        let timeout = seconds("timeout", file.timeout, TIMEOUT_MIN..=TIMEOUT_MAX)?;
         Ok(Settings {
             asked_store: wishes.store.filter(|store| !store.is_empty()),
             fallback_store: file.store.unwrap_or_else(|| home.data.join("store").to_string_lossy().into_owned()),
@@ -135,6 +161,7 @@ impl Settings {
             cache_root: wishes.cache_dir.map_or(home.cache, absolute),
             cache_bytes: file.cache_size.map_or(CACHE_BYTES_DEFAULT, |size| size.0),
             poll: poll.unwrap_or(POLL_DEFAULT),
+            timeout: timeout.unwrap_or(TIMEOUT_DEFAULT),
             author: environment("MESHFS_AUTHOR").or(file.author).unwrap_or_else(|| format!("{}@{host}", this_user())),
             host,
         })
@@ -193,7 +220,7 @@ fn read_config_file(path: &Path) -> Result<ConfigFile, Failure> {
     toml::from_str(&text).map_err(|error| {
         Failure::failed(format!("{} is not a configuration of meshfs", path.display()))
             .because(&error)
-            .hint("it may set author, store, cache_size and poll")
+            .hint("it may set author, store, cache_size, poll and timeout")
     })
 }
 
@@ -212,17 +239,19 @@ mod tests {
     }
 
     #[test]
-    fn polls_are_bounded_on_both_sides() {
-        assert_eq!(parse_seconds("0.2"), Ok(Duration::from_millis(200)));
+    fn polls_and_timeouts_are_bounded_on_both_sides() {
+        assert_eq!(parse_poll("0.2"), Ok(Duration::from_millis(200)));
+        assert_eq!(parse_timeout("2.5"), Ok(Duration::from_millis(2500)));
         for wrong in ["0", "-1", "nan", "inf", "1h", "90000"] {
-            assert!(parse_seconds(wrong).is_err(), "{wrong}");
+            assert!(parse_poll(wrong).is_err(), "{wrong}");
+            assert!(parse_timeout(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn a_configuration_may_set_every_field_and_no_other() {
         let file: ConfigFile =
-            toml::from_str("author = 'Ada'\nstore = 's3://b/p'\ncache_size = '2G'\npoll = 5.0").unwrap();
+            toml::from_str("author = 'Ada'\nstore = 's3://b/p'\ncache_size = '2G'\npoll = 5.0\ntimeout = 9").unwrap();
         assert_eq!(file.cache_size, Some(Size(2 << 30)));
         assert_eq!(file.author.as_deref(), Some("Ada"));
         assert!(toml::from_str::<ConfigFile>("autor = 'Ada'").is_err());

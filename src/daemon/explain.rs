@@ -65,7 +65,7 @@ impl From<StoreError> for Failure {
             StoreError::Full { store, reason } => {
                 because(format!("{store} is full"), reason).hint("free some space and try again")
             }
-            StoreError::Unavailable { store, action, key, reason } => {
+            StoreError::Unavailable { store, action, key, reason, .. } => {
                 because(format!("{store} is not available ({action} of `{key}`)"), reason)
                     .hint("is the network up? `meshfs doctor` checks the store")
             }

@@ -24,9 +24,6 @@ use crate::sys::{Sys, process, task};
 use crate::vfs::{Vfs, VfsOptions};
 use crate::workspace::view::Workspace;
 
-/// Longest that one file operation waits for the store before it fails.
-const OPERATION_DEADLINE: Duration = Duration::from_secs(60);
-
 /// Longest that requests under way (commits, above all) may take once the daemon was asked to end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
@@ -45,6 +42,8 @@ pub struct MountRequest {
     pub allow_other: bool,
     pub cache_bytes: u64,
     pub poll: Duration,
+    /// Longest that one file operation waits for the store before it fails.
+    pub timeout: Duration,
 }
 
 /// How a mesh is opened with these settings.
@@ -100,7 +99,7 @@ fn vfs_options(mesh: &Mesh, request: &MountRequest, sys: &Sys) -> VfsOptions {
         stored_owners: uid == 0 && request.allow_other,
         read_only: request.read_only,
         poll: request.poll,
-        deadline: OPERATION_DEADLINE,
+        deadline: request.timeout,
         sys: sys.clone(),
     }
 }

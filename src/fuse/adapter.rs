@@ -39,7 +39,7 @@ impl Adapter {
 }
 
 fn operation(name: &'static str, request: &Request) -> Operation {
-    Operation { name, caller: Caller { uid: request.uid(), gid: request.gid(), pid: request.pid() } }
+    Operation { name, caller: Caller { uid: request.uid(), gid: request.gid(), pid: request.pid() }, reads: None }
 }
 
 /// Calls `vfs` here and now. Only when something has to be fetched first are the borrowed arguments (named in brackets)
@@ -289,7 +289,14 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        serve!(self, request, reply, "read", [], |vfs, caller| vfs.read(caller, handle.0, offset, size));
+        let operation = Operation { reads: Some(handle.0), ..operation("read", request) };
+        let attempt =
+            move |vfs: &crate::vfs::Vfs, _: &mut ReplyData| vfs.read(&operation.caller, handle.0, offset, size);
+        let mut reply = reply;
+        match attempt(self.server.vfs(), &mut reply) {
+            Err(VfsError::Miss(miss)) => self.server.later(operation, reply, *miss, attempt),
+            result => self.server.finish(operation, reply, result),
+        }
     }
 
     fn write(

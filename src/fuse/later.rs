@@ -1,9 +1,12 @@
 //! What cannot be answered at once: fetched and tried again aside, so that the threads that read from the kernel never
 //! wait for the network or for a disk to sync.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fuser::Errno;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::reply::Answer;
@@ -13,14 +16,50 @@ use crate::vfs::error::VfsError;
 use crate::vfs::miss::Miss;
 use crate::vfs::node::Caller;
 
-/// Operations fetching or running aside at one time; more wait their turn within their own deadline.
-const ASIDE_MAX: usize = 256;
+/// Operations that fetch at one time; more wait their turn within their own deadline.
+const FETCHING_MAX: usize = 256;
+
+/// Reads given up that are remembered: one for each that can fetch.
+const GIVEN_UP_MAX: usize = FETCHING_MAX;
+
+/// The kernel asks again at once; later than this it is a program that tries again.
+const ASKED_AGAIN_MAX: Duration = Duration::from_secs(1);
 
 /// An operation of the kernel's: who asks, and its name for logs and `last-error`.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
     pub name: &'static str,
     pub caller: Caller,
+    /// The handle that it reads from, if it does.
+    pub reads: Option<u64>,
+}
+
+/// A thread and the handle that it reads from.
+type Reader = (u32, u64);
+
+impl Operation {
+    fn reader(&self) -> Option<Reader> {
+        self.reads.map(|handle| (self.caller.pid, handle))
+    }
+}
+
+/// Reads that were given up a moment ago. The kernel reads ahead, does not tell the caller that this failed, and asks
+/// again for the page that is needed: the caller would wait twice.
+#[derive(Debug, Default)]
+struct GivenUp(Mutex<VecDeque<(Reader, Duration)>>);
+
+impl GivenUp {
+    fn note(&self, reader: Reader, now: Duration) {
+        let mut known = self.0.lock();
+        known.push_back((reader, now));
+        if known.len() > GIVEN_UP_MAX {
+            known.pop_front();
+        }
+    }
+
+    fn knows(&self, reader: Reader, now: Duration) -> bool {
+        self.0.lock().iter().any(|(one, at)| *one == reader && now.saturating_sub(*at) <= ASKED_AGAIN_MAX)
+    }
 }
 
 /// Answers operations, at once or aside.
@@ -28,11 +67,12 @@ pub struct Operation {
 pub struct Server {
     vfs: Arc<Vfs>,
     turns: Arc<Semaphore>,
+    given_up: Arc<GivenUp>,
 }
 
 impl Server {
     pub fn new(vfs: Arc<Vfs>) -> Server {
-        Server { vfs, turns: Arc::new(Semaphore::new(ASIDE_MAX)) }
+        Server { vfs, turns: Arc::new(Semaphore::new(FETCHING_MAX)), given_up: Arc::default() }
     }
 
     pub fn vfs(&self) -> &Vfs {
@@ -90,8 +130,9 @@ impl Server {
         let server = self.clone();
         self.vfs.runtime().spawn(async move {
             let clock = server.vfs.clock();
-            let give_up_at = clock.elapsed() + server.vfs.deadline();
-            let _turn = server.turns.acquire().await;
+            let began = clock.elapsed();
+            let again = operation.reader().is_some_and(|reader| server.given_up.knows(reader, began));
+            let give_up_at = if again { began } else { began + server.vfs.deadline() };
             let result = loop {
                 if let Some(missed) = miss.take() {
                     let left = give_up_at.saturating_sub(clock.elapsed());
@@ -99,10 +140,20 @@ impl Server {
                     if left.is_zero() {
                         break Err(server.vfs.out_of_time(&missed));
                     }
-                    match sys::clock::within(&*clock, left, server.vfs.fetch(&missed)).await {
+                    // Only who waits for the store takes a turn: what this machine has at hand goes on beside.
+                    let fetch = async {
+                        let _turn = server.turns.acquire().await;
+                        server.vfs.fetch(&missed).await
+                    };
+                    match sys::clock::within(&*clock, left, fetch).await {
                         Some(Ok(())) => {}
                         Some(Err(error)) => break Err(error),
-                        None => break Err(server.vfs.out_of_time(&missed)),
+                        None => {
+                            if let Some(reader) = operation.reader() {
+                                server.given_up.note(reader, clock.elapsed());
+                            }
+                            break Err(server.vfs.out_of_time(&missed));
+                        }
                     }
                 }
                 let vfs = server.vfs.clone();
@@ -119,5 +170,22 @@ impl Server {
             };
             server.finish(operation, reply, result);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_that_was_given_up_is_known_for_a_moment_and_old_ones_make_room() {
+        let given_up = GivenUp::default();
+        let minute = Duration::from_secs(60);
+        given_up.note((1, 7), minute);
+        assert!(given_up.knows((1, 7), minute + ASKED_AGAIN_MAX));
+        assert!(!given_up.knows((1, 7), minute + ASKED_AGAIN_MAX * 2));
+        assert!(!given_up.knows((1, 8), minute) && !given_up.knows((2, 7), minute));
+        (0..GIVEN_UP_MAX as u64).for_each(|handle| given_up.note((2, handle), minute));
+        assert!(!given_up.knows((1, 7), minute));
     }
 }

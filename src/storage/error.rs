@@ -1,5 +1,7 @@
 //! What can go wrong with a store, told apart by what a caller can do about it.
 
+use std::time::Duration;
+
 /// Why a request did not succeed. Messages say what, why and what next; none carries a secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -29,7 +31,14 @@ pub enum StoreError {
 
     /// The store did not answer, or asked to come back later; the same request may succeed later.
     #[error("{store} is not available ({action} of `{key}`): {reason}")]
-    Unavailable { store: String, action: &'static str, key: String, reason: String },
+    Unavailable {
+        store: String,
+        action: &'static str,
+        key: String,
+        reason: String,
+        /// When the store asks to come back, if it says (`Retry-After`).
+        retry_after: Option<Duration>,
+    },
 
     /// The store gave an answer that its protocol does not allow, or refuses what we need.
     #[error("{store} answered {action} of `{key}` in a way that meshfs cannot use: {reason}. Run `meshfs doctor`")]
@@ -43,6 +52,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What stands under `key` is larger than anything that is read whole.
+    pub fn too_large(store: &str, key: &str, bytes: u64) -> StoreError {
+        let reason = format!("it has {bytes} bytes, and nothing that meshfs reads whole is that large");
+        StoreError::Unusable { store: store.to_owned(), action: "reading", key: key.to_owned(), reason }
+    }
+
     /// Whether the same request may succeed later without anybody changing anything.
     pub fn may_pass(&self) -> bool {
         matches!(self, StoreError::Unavailable { .. })

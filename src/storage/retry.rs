@@ -25,11 +25,15 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// No pause is longer: a store that came back is noticed within it.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// A store may ask for longer, up to this: one that says hours would be no store to wait for.
+const LONGEST_ASKED_PAUSE: Duration = Duration::from_secs(20);
+
 /// How long to keep trying, and by whose clock.
 #[derive(Clone, Debug)]
 struct Patience {
     sys: Sys,
     deadline: Duration,
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl Patience {
@@ -44,9 +48,13 @@ impl Patience {
         loop {
             let error = match attempt().await {
                 Err(error) if error.may_pass() => error,
-                result => return result,
+                result => {
+                    *self.trouble.lock() = None;
+                    return result;
+                }
             };
-            let pause = self.pause(attempts);
+            *self.trouble.lock() = Some(error.to_string());
+            let pause = self.pause(attempts).max(asked_for(&error));
             let spent = self.sys.clock.elapsed().saturating_sub(began);
             if spent + pause > self.deadline {
                 return Err(gave_up(error, attempts, spent));
@@ -64,11 +72,19 @@ impl Patience {
     }
 }
 
+/// The pause that the store itself asks for, as far as it is believed.
+fn asked_for(error: &StoreError) -> Duration {
+    match error {
+        StoreError::Unavailable { retry_after: Some(pause), .. } => (*pause).min(LONGEST_ASKED_PAUSE),
+        _ => Duration::ZERO,
+    }
+}
+
 fn gave_up(error: StoreError, attempts: u32, spent: Duration) -> StoreError {
     match error {
-        StoreError::Unavailable { store, action, key, reason } if attempts > 1 => {
+        StoreError::Unavailable { store, action, key, reason, retry_after } if attempts > 1 => {
             let reason = format!("{reason} (tried {attempts} times in {} s)", spent.as_secs());
-            StoreError::Unavailable { store, action, key, reason }
+            StoreError::Unavailable { store, action, key, reason, retry_after }
         }
         error => error,
     }
@@ -84,7 +100,7 @@ pub struct RetryingStore {
 impl RetryingStore {
     /// Tries each call for up to `deadline`; zero means once.
     pub fn new(inner: Arc<dyn Store>, sys: Sys, deadline: Duration) -> RetryingStore {
-        RetryingStore { inner, patience: Patience { sys, deadline } }
+        RetryingStore { inner, patience: Patience { sys, deadline, trouble: Arc::default() } }
     }
 }
 
@@ -161,6 +177,10 @@ impl Store for RetryingStore {
 
     fn expiry(&self) -> BoxFuture<'_, Expiry> {
         self.inner.expiry()
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.patience.trouble.lock().clone()
     }
 
     fn clock_skew(&self) -> Option<i64> {

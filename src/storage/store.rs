@@ -11,6 +11,9 @@ use super::error::{CreateError, StoreError};
 /// Longest page of a listing: what every store gives in one request.
 pub const LISTED_MAX: usize = 1000;
 
+/// Largest object that is read whole: what a store holds is not always what we wrote, and has to fit in memory.
+pub const OBJECT_BYTES_MAX: u64 = 256 << 20;
+
 /// An object as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {
@@ -58,7 +61,7 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// The store's URL, for messages; never carries a secret.
     fn name(&self) -> &str;
 
-    /// A whole object.
+    /// A whole object, of at most [`OBJECT_BYTES_MAX`] bytes.
     fn get(&self, key: &str) -> BoxFuture<'_, Result<Object, StoreError>>;
 
     /// A range of an object: shorter where the range passes the end, empty when it lies past it.
@@ -105,6 +108,12 @@ pub trait Store: std::fmt::Debug + Send + Sync {
 
     /// Whether the store's own rules will remove what is written here.
     fn expiry(&self) -> BoxFuture<'_, Expiry>;
+
+    /// Why calls are waiting, while they do: the newest failure that is being repeated, none once a call came through.
+    /// Whoever gives up waiting for a call tells it.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 
     /// The store's clock minus ours in nanoseconds, from the newest answer (its Date has whole seconds). None for
     /// stores that have no clock of their own, and before the first answer.

@@ -78,10 +78,27 @@ impl Vfs {
     pub fn out_of_time(&self, miss: &Miss) -> VfsError {
         match miss {
             Miss::Job(job) => goes_on(job, self.deadline()),
-            _ => VfsError::Unreadable(format!(
-                "the store did not give what was needed within {} s: try again; `meshfs doctor` checks the store",
-                self.deadline().as_secs()
-            )),
+            _ => {
+                let waited = self.deadline().as_secs();
+                let why = self.trouble_of(miss).unwrap_or_else(|| "it has not answered yet".to_owned());
+                VfsError::Unreadable(format!(
+                    "the store did not give what was needed within {waited} s: {why}. \
+                     Try again; `meshfs doctor` checks the store"
+                ))
+            }
+        }
+    }
+
+    /// Why the store that has what is missed does not give it.
+    fn trouble_of(&self, miss: &Miss) -> Option<String> {
+        match miss {
+            Miss::Domains | Miss::Domain(_) | Miss::Job(_) => self.mesh.store().trouble(),
+            Miss::Refs(domain) | Miss::Revision(domain, _) | Miss::Snapshot(domain, _) => {
+                domain.domain().store().trouble()
+            }
+            Miss::Branch(branch) => branch.domain().store().trouble(),
+            Miss::Workspace(workspace, _) => workspace.domain().store().trouble(),
+            Miss::Tree(tree, _) => tree.view().snapshot().domain.store().trouble(),
         }
     }
 }

@@ -3,13 +3,17 @@
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, try_join_all};
+use meshfs::storage::fault::{FaultStore, Rates};
 use meshfs::storage::store::LISTED_MAX;
-use meshfs::storage::{self, CreateError, Store, StoreError, StoreSettings};
+use meshfs::storage::{self, CreateError, Store, StoreError, StoreSettings, backend};
+use meshfs::sys::Sys;
+use meshfs::telemetry::counters::Verb;
 
-use crate::common::s3::Server;
+use crate::common::s3::{Fault, Server};
 use crate::common::scratch::Scratch;
 use crate::race;
 
@@ -43,6 +47,33 @@ pub fn s3_with_prefix() -> Opened {
     Opened { store, _keep: Box::new(server) }
 }
 
+/// Every second request of those that we repeat fails in one of the ways that pass.
+fn faulty() -> Opened {
+    let sys = Sys::simulated(0, 7).0;
+    let faults = FaultStore::new(memory().store, sys.clone());
+    faults.spare(Verb::Create);
+    faults.set_rates(Rates { lost_reply: 150, busy: 150, timeout: 100, cut_body: 100, ..Rates::default() });
+    let settings = StoreSettings { sys, deadline: Duration::from_secs(3600), ..StoreSettings::new() };
+    Opened { store: backend::assemble(Arc::new(faults), &settings), _keep: Box::new(()) }
+}
+
+/// The same over the wire.
+fn s3_in_a_storm() -> Opened {
+    let server = Server::start();
+    let store = server.store("bucket");
+    server.storm(&[
+        Fault::Answer(503, "SlowDown"),
+        Fault::LostReply,
+        Fault::Answer(429, "TooManyRequests"),
+        Fault::CutBody,
+        Fault::Answer(500, "InternalError"),
+        Fault::Broken,
+        Fault::Answer(409, "OperationAborted"),
+        Fault::Slow(Duration::from_millis(20)),
+    ]);
+    Opened { store, _keep: Box::new(server) }
+}
+
 pub type Check = fn(Arc<dyn Store>) -> BoxFuture<'static, ()>;
 
 /// Every check as a test of its own on each store that starts at once, and all of them by name for the others.
@@ -53,6 +84,8 @@ macro_rules! checks {
         checks!(@on local $($check)*);
         checks!(@on s3 $($check)*);
         checks!(@on s3_with_prefix $($check)*);
+        checks!(@on faulty $($check)*);
+        checks!(@on s3_in_a_storm $($check)*);
     };
     (@on $backend:ident $($check:ident)*) => {
         mod $backend {

@@ -23,6 +23,9 @@ async fn a_create_suffers_each_fault_in_its_way() {
     for (fault, landed) in [
         (Fault::LostReply, true),
         (Fault::Busy, false),
+        (Fault::Throttled(Duration::from_secs(1)), false),
+        (Fault::Broken, false),
+        (Fault::Expired, false),
         (Fault::Timeout, false),
         (Fault::FalseConflict, false),
         (Fault::Denied, false),
@@ -33,12 +36,12 @@ async fn a_create_suffers_each_fault_in_its_way() {
         let outcome = store.create(&key, body("mine")).await.unwrap_err();
         match fault {
             Fault::FalseConflict => assert_eq!(outcome, CreateError::Exists),
-            Fault::Denied => assert!(matches!(outcome, CreateError::Refused(_))),
+            Fault::Denied | Fault::Expired => assert!(matches!(outcome, CreateError::Refused(_))),
             _ => assert!(matches!(outcome, CreateError::Unknown(_)), "{fault:?}"),
         }
         assert_eq!(opened.store.get(&key).await.is_ok(), landed, "{fault:?}");
     }
-    assert_eq!(store.struck().len(), 6);
+    assert_eq!(store.struck().len(), 9);
 }
 
 #[tokio::test]
@@ -136,4 +139,16 @@ async fn repeats_wait_longer_and_longer_and_end_at_the_deadline() {
     // Pauses up to 5 s, 2.5 s on average, after the first few: neither a flood nor a nap.
     assert!((20..60).contains(&tries), "{tries} tries");
     assert!(clock.elapsed() <= deadline && clock.elapsed() > deadline / 2, "{:?}", clock.elapsed());
+}
+
+#[tokio::test]
+async fn a_store_that_asks_to_come_back_later_is_given_the_time_within_reason() {
+    for (asked, given) in [(7, 7), (3600, 20)] {
+        let (sys, clock) = Sys::simulated(0, 1);
+        let faults = FaultStore::new(memory().store, sys.clone());
+        faults.plan(Verb::Put, "a", Fault::Throttled(Duration::from_secs(asked)), 2);
+        let store = backend::assemble(Arc::new(faults.clone()), &StoreSettings { sys, ..StoreSettings::new() });
+        store.put("a", Bytes::new()).await.unwrap();
+        assert_eq!(clock.elapsed(), Duration::from_secs(given) * 2);
+    }
 }

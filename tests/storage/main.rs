@@ -5,8 +5,10 @@ mod common;
 
 mod conformance;
 mod counting;
+mod credentials;
 mod errors;
 mod faults;
+mod line;
 mod moto;
 mod probing;
 mod race;

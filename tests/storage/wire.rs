@@ -180,3 +180,30 @@ async fn the_stores_clock_is_read_from_every_answer() {
         assert!((skew - offset as f64).abs() < 30.0, "{offset}: {skew}");
     }
 }
+
+#[tokio::test]
+async fn a_pause_that_the_store_asks_for_is_kept() {
+    let server = Server::start();
+    server.plan(Some(Verb::Get), "a", Fault::ComeBack(3600), 1);
+    let store = storage::open(&server.url("bucket"), &one_try(&server)).unwrap();
+    let error = store.get("a").await.unwrap_err();
+    let hour = Some(Duration::from_secs(3600));
+    assert!(matches!(&error, StoreError::Unavailable { retry_after, .. } if *retry_after == hour), "{error:?}");
+}
+
+/// A listing that lags, bytes that are wrong: nothing here can tell. Whoever reads checks what it reads by its id, and
+/// looks behind the newest entry that a listing names.
+#[tokio::test]
+async fn what_only_a_reader_can_notice_is_passed_on() {
+    let server = Server::start();
+    let store = server.store("bucket");
+    for key in ["log/1", "log/2"] {
+        store.put(key, noise(1, 100)).await.unwrap();
+    }
+    server.plan(Some(Verb::List), "", Fault::LaggingList, 1);
+    assert_eq!(store.list("log/", None, 9).await.unwrap().len(), 1);
+    assert_eq!(store.list("log/", None, 9).await.unwrap().len(), 2);
+    server.plan(Some(Verb::Get), "log/1", Fault::WrongBytes, 1);
+    assert_ne!(store.get("log/1").await.unwrap().bytes, noise(1, 100));
+    assert_eq!(store.get("log/1").await.unwrap().bytes, noise(1, 100));
+}

@@ -38,8 +38,11 @@ pub struct Mount {
     #[arg(long, value_name = "N", value_parser = crate::daemon::config::parse_size)]
     pub cache_size: Option<u64>,
     /// Seconds between looks for other machines' commits [default: 1]
-    #[arg(long, value_name = "SECS", value_parser = crate::daemon::config::parse_seconds)]
+    #[arg(long, value_name = "SECS", value_parser = crate::daemon::config::parse_poll)]
     pub poll: Option<std::time::Duration>,
+    /// Longest that a file operation waits for a store that does not answer, in seconds [default: 60]
+    #[arg(long, value_name = "SECS", value_parser = crate::daemon::config::parse_timeout)]
+    pub timeout: Option<std::time::Duration>,
     /// Tell the process that started this one, on stdout, when the mount is usable or why not
     #[arg(long, hide = true)]
     pub report: bool,
@@ -79,6 +82,8 @@ impl Mount {
             self.cache_size.unwrap_or(settings.cache_bytes).to_string().into(),
             "--poll".into(),
             self.poll.unwrap_or(settings.poll).as_secs_f64().to_string().into(),
+            "--timeout".into(),
+            self.timeout.unwrap_or(settings.timeout).as_secs_f64().to_string().into(),
         ];
         options.extend(self.read_only.then(|| "--read-only".into()));
         options.extend(self.allow_other.then(|| "--allow-other".into()));
@@ -94,6 +99,7 @@ impl Mount {
             allow_other: self.allow_other,
             cache_bytes: self.cache_size.unwrap_or(settings.cache_bytes),
             poll: self.poll.unwrap_or(settings.poll),
+            timeout: self.timeout.unwrap_or(settings.timeout),
         };
         let mut reported = false;
         let report = |result| {

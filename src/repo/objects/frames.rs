@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::Objects;
 use super::packs::{Fetch, Reach};
 use crate::format::error::FormatError;
-use crate::format::limits::FRAME_RAW_BYTES_MAX;
+use crate::format::limits::{FRAME_RAW_BYTES_MAX, PACK_BYTES_MAX};
 use crate::format::pack::{FRAME_HEADER_BYTES, FrameKind, decode_frame};
 use crate::format::relocation::decode_relocations;
 use crate::model::gc::Relocations;
@@ -62,7 +62,7 @@ pub(super) fn damaged(what: String, reason: String) -> RepoError {
 /// The bytes of a pack that a frame takes; none for a place where no frame can be.
 pub(super) fn range_of(location: &Location) -> Option<Range<u64>> {
     let end = location.offset.checked_add(u64::from(location.len))?;
-    (location.len <= FRAME_BYTES_MAX).then_some(location.offset..end)
+    (location.len <= FRAME_BYTES_MAX && end <= PACK_BYTES_MAX).then_some(location.offset..end)
 }
 
 impl Objects {

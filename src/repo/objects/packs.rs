@@ -223,6 +223,7 @@ impl Packs {
             action: "reading",
             key: self.place.pack_key(&pack),
             reason: "the request was given up".to_owned(),
+            retry_after: None,
         };
         let bytes = landing.map(|answer| answer.unwrap_or(Err(gone))).boxed().shared();
         let first = run.start;

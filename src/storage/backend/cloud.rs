@@ -7,25 +7,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use object_store::list::{PaginatedListOptions, PaginatedListStore};
-use object_store::multipart::{MultipartStore, PartId};
+use object_store::list::PaginatedListOptions;
+use object_store::multipart::PartId;
 use object_store::path::Path;
-use object_store::signer::Signer;
-use object_store::{GetOptions, MultipartId, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{GetOptions, MultipartId, ObjectMeta, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use parking_lot::Mutex;
 
 use super::super::error::{CreateError, StoreError};
-use super::super::store::{Expiry, LISTED_MAX, Listed, Object, Store, Upload, Version};
+use super::super::store::{Expiry, LISTED_MAX, Listed, OBJECT_BYTES_MAX, Object, Store, Upload, Version};
 use super::super::url::Cloud;
+use super::access::{Access, Renewable};
 use super::connector::Connector;
-use super::exchange::{Exchange, Seen};
+use super::exchange::{Answer, Exchange, Peer, Seen};
 use super::explain::Failure;
 use super::lifecycle::expiry_of_s3;
-
-/// What we use of `object_store`.
-pub trait Client: ObjectStore + MultipartStore + PaginatedListStore {}
-
-impl<T: ObjectStore + MultipartStore + PaginatedListStore> Client for T {}
 
 #[derive(Clone)]
 pub struct CloudStore {
@@ -35,9 +30,7 @@ pub struct CloudStore {
     pub endpoint: String,
     /// Without a slash at either end; empty for the whole bucket.
     pub prefix: String,
-    pub client: Arc<dyn Client>,
-    /// S3's, for what `object_store` has no call for.
-    pub signer: Option<Arc<dyn Signer>>,
+    pub access: Arc<Renewable>,
     pub connector: Connector,
     /// Whether listings come in key order.
     pub ordered: bool,
@@ -72,17 +65,48 @@ impl CloudStore {
         error: &'a object_store::Error,
         seen: &'a Seen,
     ) -> Failure<'a> {
-        Failure { cloud: self.cloud, store: &self.name, endpoint: &self.endpoint, action, key, error, seen }
+        let known = self.access.is_known();
+        Failure { cloud: self.cloud, store: &self.name, endpoint: &self.endpoint, action, key, error, seen, known }
     }
 
-    /// Runs one request and explains its failure.
-    async fn request<T>(
+    /// Runs one request; once more with new credentials if the store turned the old ones away, having done nothing.
+    async fn exchange<T, R>(
         &self,
         action: &'static str,
         key: &str,
-        request: impl Future<Output = object_store::Result<T>>,
-    ) -> Result<T, StoreError> {
-        let (result, seen) = Exchange::observe(request).await;
+        request: impl Fn(Arc<Access>) -> R,
+    ) -> (object_store::Result<T>, Seen)
+    where
+        R: Future<Output = object_store::Result<T>>,
+    {
+        let access = self.access.current();
+        let (result, seen) = Exchange::observe(request(access.clone())).await;
+        match &result {
+            Err(error) if self.failure(action, key, error, &seen).may_be_of_credentials() => {
+                let Some(renewed) = self.access.renew(&access) else { return (result, seen) };
+                tracing::info!(store = self.name, "credentials are not accepted any more: trying those at hand now");
+                Exchange::observe(request(renewed)).await
+            }
+            _ => {
+                if matches!(seen, Seen::Answered { peer: Peer::Store, .. }) {
+                    self.access.accept();
+                }
+                (result, seen)
+            }
+        }
+    }
+
+    /// Runs one request and explains its failure.
+    async fn request<T, R>(
+        &self,
+        action: &'static str,
+        key: &str,
+        request: impl Fn(Arc<Access>) -> R,
+    ) -> Result<T, StoreError>
+    where
+        R: Future<Output = object_store::Result<T>>,
+    {
+        let (result, seen) = self.exchange(action, key, request).await;
         result.map_err(|error| self.failure(action, key, &error, &seen).explain())
     }
 
@@ -91,24 +115,24 @@ impl CloudStore {
         if range.is_empty() {
             return Ok(None);
         }
-        let location = self.location(key)?;
-        let options = GetOptions::default().with_range(Some(range));
-        let read = async {
-            let found = self.client.get_opts(&location, options).await?;
+        let location = &self.location(key)?;
+        let options = &GetOptions::default().with_range(Some(range));
+        let read = |access: Arc<Access>| async move {
+            let found = access.client.get_opts(location, options.clone()).await?;
             let version = version(&found.meta);
             Ok((found.bytes().await?, version))
         };
-        let (result, seen) = Exchange::observe(read).await;
+        let (result, seen) = self.exchange("reading", key, read).await;
         match (result, &seen) {
             (Ok(found), _) => Ok(Some(found)),
-            (Err(_), Seen::Answered { status: 416, .. }) => Ok(None),
+            (Err(_), Seen::Answered { answer: Answer { status: 416, .. }, .. }) => Ok(None),
             (Err(error), seen) => Err(self.failure("reading", key, &error, seen).explain()),
         }
     }
 
     /// Pages from the store until `max` objects are there or it has no more; one page is the rule.
     async fn pages(&self, prefix: &str, after: Option<&str>, max: usize) -> Result<Vec<Listed>, StoreError> {
-        let full_prefix = self.full(prefix);
+        let full_prefix = &self.full(prefix);
         let mut options = PaginatedListOptions {
             offset: after.map(|after| self.full(after)).filter(|_| self.ordered),
             max_keys: self.ordered.then_some(max),
@@ -116,14 +140,23 @@ impl CloudStore {
         };
         let mut found = Vec::new();
         loop {
-            let page = self.client.list_paginated(Some(&full_prefix), options.clone());
-            let page = self.request("listing", prefix, page).await?;
+            let options_now = &options;
+            let list = |access: Arc<Access>| async move {
+                access.client.list_paginated(Some(full_prefix), options_now.clone()).await
+            };
+            let page = self.request("listing", prefix, list).await?;
             found.extend(page.result.objects.into_iter().filter_map(|meta| self.listed(&meta)));
             options.page_token = page.page_token;
             if options.page_token.is_none() || (self.ordered && found.len() >= max) {
                 return Ok(found);
             }
         }
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
+        let location = &self.location(key)?;
+        let head = |access: Arc<Access>| async move { access.client.head(location).await };
+        self.request("looking up", key, head).await
     }
 
     fn listed(&self, meta: &ObjectMeta) -> Option<Listed> {
@@ -149,13 +182,17 @@ impl Store for CloudStore {
     fn get(&self, key: &str) -> BoxFuture<'_, Result<Object, StoreError>> {
         let key = key.to_owned();
         async move {
-            let location = self.location(&key)?;
-            let read = async {
-                let found = self.client.get_opts(&location, GetOptions::default()).await?;
+            let location = &self.location(&key)?;
+            let read = |access: Arc<Access>| async move {
+                let found = access.client.get_opts(location, GetOptions::default()).await?;
+                if found.meta.size > OBJECT_BYTES_MAX {
+                    return Ok(Err(found.meta.size));
+                }
                 let modified = found.meta.last_modified.timestamp_nanos_opt();
-                Ok(Object { bytes: found.bytes().await?, modified })
+                Ok(Ok(Object { bytes: found.bytes().await?, modified }))
             };
-            self.request("reading", &key, read).await
+            let found = self.request("reading", &key, read).await?;
+            found.map_err(|bytes| StoreError::too_large(&self.name, &key, bytes))
         }
         .boxed()
     }
@@ -171,27 +208,22 @@ impl Store for CloudStore {
             if let Some(found) = self.range(&key, range).await? {
                 return Ok(found);
             }
-            let location = self.location(&key)?;
-            let meta = self.request("looking up", &key, self.client.head(&location)).await?;
-            Ok((Bytes::new(), version(&meta)))
+            Ok((Bytes::new(), version(&self.head(&key).await?)))
         }
         .boxed()
     }
 
     fn size(&self, key: &str) -> BoxFuture<'_, Result<u64, StoreError>> {
         let key = key.to_owned();
-        async move {
-            let location = self.location(&key)?;
-            Ok(self.request("looking up", &key, self.client.head(&location)).await?.size)
-        }
-        .boxed()
+        async move { Ok(self.head(&key).await?.size) }.boxed()
     }
 
     fn put(&self, key: &str, bytes: Bytes) -> BoxFuture<'_, Result<(), StoreError>> {
         let key = key.to_owned();
         async move {
-            let location = self.location(&key)?;
-            let put = self.client.put(&location, PutPayload::from_bytes(bytes));
+            let location = &self.location(&key)?;
+            let payload = &PutPayload::from_bytes(bytes);
+            let put = |access: Arc<Access>| async move { access.client.put(location, payload.clone()).await };
             self.request("writing", &key, put).await.map(|_| ())
         }
         .boxed()
@@ -200,10 +232,12 @@ impl Store for CloudStore {
     fn create(&self, key: &str, bytes: Bytes) -> BoxFuture<'_, Result<(), CreateError>> {
         let key = key.to_owned();
         async move {
-            let location = self.location(&key).map_err(CreateError::Refused)?;
-            let options = PutOptions::from(PutMode::Create);
-            let put = self.client.put_opts(&location, PutPayload::from_bytes(bytes), options);
-            let (result, seen) = Exchange::observe(put).await;
+            let location = &self.location(&key).map_err(CreateError::Refused)?;
+            let payload = &PutPayload::from_bytes(bytes);
+            let put = |access: Arc<Access>| async move {
+                access.client.put_opts(location, payload.clone(), PutOptions::from(PutMode::Create)).await
+            };
+            let (result, seen) = self.exchange("creating", &key, put).await;
             match result {
                 Ok(_) => Ok(()),
                 Err(error) => Err(self.failure("creating", &key, &error, &seen).explain_create()),
@@ -216,7 +250,9 @@ impl Store for CloudStore {
         let key = key.to_owned();
         async move {
             let location = self.location(&key)?;
-            let id = self.request("writing", &key, self.client.create_multipart(&location)).await?;
+            let to = &location;
+            let begin = |access: Arc<Access>| async move { access.client.create_multipart(to).await };
+            let id = self.request("writing", &key, begin).await?;
             let upload = CloudUpload { store: self.clone(), key, location, id, parts: Mutex::default() };
             Ok(Box::new(upload) as Box<dyn Upload>)
         }
@@ -226,8 +262,9 @@ impl Store for CloudStore {
     fn delete(&self, key: &str) -> BoxFuture<'_, Result<(), StoreError>> {
         let key = key.to_owned();
         async move {
-            let location = self.location(&key)?;
-            match self.request("deleting", &key, self.client.delete(&location)).await {
+            let location = &self.location(&key)?;
+            let delete = |access: Arc<Access>| async move { access.client.delete(location).await };
+            match self.request("deleting", &key, delete).await {
                 Err(StoreError::NotFound { .. }) => Ok(()),
                 result => result,
             }
@@ -269,7 +306,7 @@ impl Store for CloudStore {
 
     fn expiry(&self) -> BoxFuture<'_, Expiry> {
         async {
-            match &self.signer {
+            match &self.access.current().signer {
                 Some(signer) => expiry_of_s3(&**signer, &self.prefix, self.endpoint.starts_with("http://")).await,
                 None => Expiry::NotKnown("this kind of store is not asked".to_owned()),
             }
@@ -300,8 +337,11 @@ impl std::fmt::Debug for CloudUpload {
 impl Upload for CloudUpload {
     fn put_part(&self, index: usize, bytes: Bytes) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
-            let part = self.store.client.put_part(&self.location, &self.id, index, PutPayload::from_bytes(bytes));
-            let part = self.store.request("writing", &self.key, part).await?;
+            let payload = &PutPayload::from_bytes(bytes);
+            let put = |access: Arc<Access>| async move {
+                access.client.put_part(&self.location, &self.id, index, payload.clone()).await
+            };
+            let part = self.store.request("writing", &self.key, put).await?;
             let mut parts = self.parts.lock();
             let len = parts.len().max(index + 1);
             parts.resize(len, None);
@@ -314,13 +354,15 @@ impl Upload for CloudUpload {
     fn complete(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         async move {
             let parts = self.parts.lock().iter().cloned().collect::<Option<Vec<_>>>();
-            let parts = parts.filter(|parts| !parts.is_empty()).ok_or_else(|| StoreError::Unusable {
+            let parts = &parts.filter(|parts| !parts.is_empty()).ok_or_else(|| StoreError::Unusable {
                 store: self.store.name.clone(),
                 action: "writing",
                 key: self.key.clone(),
                 reason: "not every part has been written".to_owned(),
             })?;
-            let complete = self.store.client.complete_multipart(&self.location, &self.id, parts);
+            let complete = |access: Arc<Access>| async move {
+                access.client.complete_multipart(&self.location, &self.id, parts.clone()).await
+            };
             self.store.request("writing", &self.key, complete).await.map(|_| ())
         }
         .boxed()
@@ -330,7 +372,8 @@ impl Upload for CloudUpload {
         async move {
             // Without parts it cannot be completed any more, which not every server would refuse by itself.
             self.parts.lock().clear();
-            let abort = self.store.client.abort_multipart(&self.location, &self.id);
+            let abort =
+                |access: Arc<Access>| async move { access.client.abort_multipart(&self.location, &self.id).await };
             match self.store.request("deleting", &self.key, abort).await {
                 Err(StoreError::NotFound { .. }) => Ok(()),
                 result => result,

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
-use object_store::signer::Signer;
 use object_store::{ClientOptions, RetryConfig};
 
 use super::super::error::StoreError;
 use super::super::settings::{Environment, StoreSettings};
 use super::super::url::{Cloud, StoreUrl};
-use super::cloud::{Client, CloudStore};
+use super::access::{Access, Client, Renewable};
+use super::cloud::CloudStore;
 use super::connector::{CONNECT, Connector};
 use super::exchange::root_causes;
 use super::profile::Profile;
@@ -24,16 +24,25 @@ const EXPRESS_SUFFIX: &str = "--x-s3";
 pub fn open(cloud: Cloud, bucket: &str, prefix: &str, settings: &StoreSettings) -> Result<CloudStore, StoreError> {
     let connector = Connector::new(settings.sys.clock.clone());
     let environment = &settings.environment;
-    let (client, endpoint) = match cloud {
-        Cloud::S3 => s3(bucket, environment, &connector),
-        Cloud::Gcs => gcs(bucket, environment, &connector),
-        Cloud::Azure => azure(bucket, environment, &connector),
+    let endpoint = match cloud {
+        Cloud::S3 => s3_endpoint(environment).unwrap_or("S3"),
+        Cloud::Gcs => "Google Cloud Storage",
+        Cloud::Azure => azure_endpoint(environment).unwrap_or("Azure Blob Storage"),
+    };
+    let endpoint = endpoint.to_owned();
+    let make = {
+        let (bucket, environment, connector) = (bucket.to_owned(), environment.clone(), connector.clone());
+        move || match cloud {
+            Cloud::S3 => s3(&bucket, &environment, connector.another()),
+            Cloud::Gcs => gcs(&bucket, &environment, connector.another()),
+            Cloud::Azure => azure(&bucket, &environment, connector.another()),
+        }
     };
     let url = StoreUrl::Cloud { cloud, bucket: bucket.to_owned(), prefix: prefix.to_owned() };
     let name = url.to_string();
-    let (client, signer) = client.map_err(|error| misconfigured(cloud, &name, &error))?;
+    let access = Arc::new(Renewable::new(make).map_err(|error| misconfigured(cloud, &name, &error))?);
     let ordered = !(cloud == Cloud::S3 && bucket.ends_with(EXPRESS_SUFFIX));
-    Ok(CloudStore { cloud, name, endpoint, prefix: prefix.to_owned(), client, signer, connector, ordered })
+    Ok(CloudStore { cloud, name, endpoint, prefix: prefix.to_owned(), access, connector, ordered })
 }
 
 /// Repeats are ours: `object_store` sends a conditional put again after its answer was lost, and then reports the
@@ -56,23 +65,25 @@ fn configured<'a, K: FromStr>(
     pairs.filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value)))
 }
 
-/// A client, who signs for it where that is of use, and what its endpoint is called.
-type Opened = (object_store::Result<(Arc<dyn Client>, Option<Arc<dyn Signer>>)>, String);
-
 /// Only S3 is asked for more than `object_store` can.
-fn unsigned(client: impl Client) -> (Arc<dyn Client>, Option<Arc<dyn Signer>>) {
-    (Arc::new(client), None)
+fn unsigned(client: impl Client) -> Access {
+    Access { client: Arc::new(client), signer: None }
 }
 
-fn s3(bucket: &str, environment: &Environment, connector: &Connector) -> Opened {
+/// Of several variables the most specific wins.
+fn s3_endpoint(environment: &Environment) -> Option<&str> {
     let endpoint = environment.get("AWS_ENDPOINT_URL_S3").or_else(|| environment.get("AWS_ENDPOINT_URL"));
-    let endpoint = endpoint.or_else(|| environment.get("AWS_ENDPOINT"));
+    endpoint.or_else(|| environment.get("AWS_ENDPOINT"))
+}
+
+fn s3(bucket: &str, environment: &Environment, connector: Connector) -> object_store::Result<Access> {
+    let endpoint = s3_endpoint(environment);
     let plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
     let mut builder = AmazonS3Builder::new().with_client_options(client_options());
     for (key, value) in configured::<AmazonS3ConfigKey>(environment, "AWS_") {
         builder = builder.with_config(key, value);
     }
-    // Of several variables for the endpoint the most specific wins, and AWS_REGION over the default region.
+    // AWS_REGION wins over the default region.
     if let Some(endpoint) = endpoint {
         builder = builder.with_endpoint(endpoint);
     }
@@ -97,16 +108,12 @@ fn s3(bucket: &str, environment: &Environment, connector: &Connector) -> Opened 
         // One object is deleted at a time, which every server understands.
         .with_disable_bulk_delete(true)
         .with_retry(no_repeats())
-        .with_http_connector(connector.clone())
+        .with_http_connector(connector)
         .build();
-    let endpoint = endpoint.map_or_else(|| "S3".to_owned(), str::to_owned);
-    (
-        built.map(|store| {
-            let store = Arc::new(store);
-            (store.clone() as Arc<dyn Client>, Some(store as Arc<dyn Signer>))
-        }),
-        endpoint,
-    )
+    built.map(|store| {
+        let store = Arc::new(store);
+        Access { client: store.clone(), signer: Some(store) }
+    })
 }
 
 /// Fills in from the files of `aws configure` what the environment leaves open.
@@ -129,29 +136,29 @@ fn with_profile(mut builder: AmazonS3Builder, environment: &Environment) -> Amaz
     }
 }
 
-fn gcs(bucket: &str, environment: &Environment, connector: &Connector) -> Opened {
+fn gcs(bucket: &str, environment: &Environment, connector: Connector) -> object_store::Result<Access> {
     let mut builder = GoogleCloudStorageBuilder::new().with_client_options(client_options());
     for (key, value) in configured::<GoogleConfigKey>(environment, "GOOGLE_") {
         builder = builder.with_config(key, value);
     }
-    let built =
-        builder.with_bucket_name(bucket).with_retry(no_repeats()).with_http_connector(connector.clone()).build();
-    (built.map(unsigned), "Google Cloud Storage".to_owned())
+    let built = builder.with_bucket_name(bucket).with_retry(no_repeats()).with_http_connector(connector).build();
+    built.map(unsigned)
 }
 
-fn azure(container: &str, environment: &Environment, connector: &Connector) -> Opened {
-    let endpoint = environment.get("AZURE_STORAGE_ENDPOINT").or_else(|| environment.get("AZURE_ENDPOINT"));
+fn azure_endpoint(environment: &Environment) -> Option<&str> {
+    environment.get("AZURE_STORAGE_ENDPOINT").or_else(|| environment.get("AZURE_ENDPOINT"))
+}
+
+fn azure(container: &str, environment: &Environment, connector: Connector) -> object_store::Result<Access> {
     let mut builder = MicrosoftAzureBuilder::new().with_client_options(client_options());
     for (key, value) in configured::<AzureConfigKey>(environment, "AZURE_") {
         builder = builder.with_config(key, value);
     }
-    if endpoint.is_some_and(|endpoint| endpoint.starts_with("http://")) {
+    if azure_endpoint(environment).is_some_and(|endpoint| endpoint.starts_with("http://")) {
         builder = builder.with_allow_http(true);
     }
-    let built =
-        builder.with_container_name(container).with_retry(no_repeats()).with_http_connector(connector.clone()).build();
-    let endpoint = endpoint.map_or_else(|| "Azure Blob Storage".to_owned(), str::to_owned);
-    (built.map(unsigned), endpoint)
+    let built = builder.with_container_name(container).with_retry(no_repeats()).with_http_connector(connector).build();
+    built.map(unsigned)
 }
 
 /// A builder refuses only what the environment says, mostly half of a pair of credentials.

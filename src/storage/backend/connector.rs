@@ -18,7 +18,8 @@ use object_store::client::{
 };
 use parking_lot::Mutex;
 
-use super::exchange::{Exchange, Peer, Seen, code_and_message, root_causes};
+use super::super::store::OBJECT_BYTES_MAX;
+use super::exchange::{Answer, Exchange, Peer, Seen, code_and_message, root_causes};
 use crate::sys::clock::{Clock, SystemClock, within};
 
 /// To reach a host: a few lost packets, not an absent host.
@@ -66,7 +67,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     /// What transfers are timed by: a network takes real time, also in a simulation.
     timer: Arc<dyn Clock>,
-    skew: Skew,
+    skew: Arc<Skew>,
     /// How many clients have been made. The builders of `object_store` make those for credentials first and the
     /// store's own last, which is how the two are told apart.
     clients: AtomicUsize,
@@ -75,7 +76,14 @@ struct Shared {
 impl Connector {
     pub fn new(clock: Arc<dyn Clock>) -> Connector {
         let timer = Arc::new(SystemClock::new());
-        Connector(Arc::new(Shared { clock, timer, skew: Skew::default(), clients: AtomicUsize::new(0) }))
+        Connector(Arc::new(Shared { clock, timer, skew: Arc::default(), clients: AtomicUsize::new(0) }))
+    }
+
+    /// One for another client of the same store: what is known of its clock stays.
+    pub fn another(&self) -> Connector {
+        let Shared { clock, timer, skew, .. } = &*self.0;
+        let (clock, timer, skew) = (clock.clone(), timer.clone(), skew.clone());
+        Connector(Arc::new(Shared { clock, timer, skew, clients: AtomicUsize::new(0) }))
     }
 
     pub fn skew(&self) -> Option<i64> {
@@ -104,31 +112,46 @@ impl HttpService for Watched {
         let shared = &self.shared;
         let is_store = self.number == shared.clients.load(Ordering::SeqCst);
         let note = Note { peer: if is_store { Peer::Store } else { Peer::Credentials }, exchange: Exchange::current() };
+        let most = asked_for(&request).unwrap_or(OBJECT_BYTES_MAX);
         let limit = transfer_limit(request.body().content_length() as u64);
         let answer = within(&*shared.timer, limit, self.client.execute(request)).await;
         let response = note.failure_of(answer.unwrap_or_else(|| Err(silent(limit))))?;
         if is_store {
             shared.skew.update(&response, shared.clock.now());
         }
-        let status = response.status().as_u16();
+        let (status, retry_after) = (response.status().as_u16(), retry_after(&response));
         let (parts, body) = response.into_parts();
-        let body = TimedBody::new(body, shared.timer.clone(), note.clone());
+        let most = if parts.status.is_success() { most } else { ERROR_BODY_BYTES_MAX };
+        let body = TimedBody::new(body, most, shared.timer.clone(), note.clone());
         if parts.status.is_success() || parts.status.is_informational() {
-            note.answered(status, String::new(), String::new());
+            note.answered(Answer { status, ..Answer::default() });
             return Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(body)));
         }
         let length = Body::size_hint(&body).lower();
         let bytes =
             if length > ERROR_BODY_BYTES_MAX { Bytes::new() } else { HttpResponseBody::new(body).bytes().await? };
         let (code, message) = code_and_message(&bytes);
-        note.answered(status, code, message);
+        note.answered(Answer { status, code, message, retry_after });
         Ok(HttpResponse::from_parts(parts, bytes.into()))
     }
+}
+
+/// Bytes that a request asks for, when it asks for a range (`bytes=0-99`).
+fn asked_for(request: &HttpRequest) -> Option<u64> {
+    let (from, to) = request.headers().get("range")?.to_str().ok()?.strip_prefix("bytes=")?.split_once('-')?;
+    let (from, to) = (from.parse::<u64>().ok()?, to.parse::<u64>().ok()?);
+    to.checked_sub(from)?.checked_add(1)
 }
 
 /// How long a transfer of `bytes` may take before it counts as dead.
 fn transfer_limit(bytes: u64) -> Duration {
     SILENCE + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND)
+}
+
+/// When an answer asks to come back; the form with a date is for pages that come back tomorrow.
+fn retry_after(response: &HttpResponse) -> Option<Duration> {
+    let seconds = response.headers().get("retry-after")?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
 }
 
 fn silent(limit: Duration) -> HttpError {
@@ -144,9 +167,9 @@ struct Note {
 }
 
 impl Note {
-    fn answered(&self, status: u16, code: String, message: String) {
+    fn answered(&self, answer: Answer) {
         if let Some(exchange) = &self.exchange {
-            exchange.set(Seen::Answered { peer: self.peer, status, code, message });
+            exchange.set(Seen::Answered { peer: self.peer, answer });
         }
     }
 
@@ -158,9 +181,11 @@ impl Note {
     }
 }
 
-/// The body of an answer, given up when it stands still or crawls.
+/// The body of an answer, given up when it stands still or crawls, or does not end where it should.
 struct TimedBody {
     inner: HttpResponseBody,
+    /// Bytes that may still come.
+    left: u64,
     timer: Arc<dyn Clock>,
     note: Note,
     /// When the whole body has to be here, on the timer's `elapsed`.
@@ -170,9 +195,9 @@ struct TimedBody {
 }
 
 impl TimedBody {
-    fn new(inner: HttpResponseBody, timer: Arc<dyn Clock>, note: Note) -> TimedBody {
-        let end = timer.elapsed() + transfer_limit(inner.size_hint().lower());
-        TimedBody { inner, timer, note, end, silence: std::sync::Mutex::new(None) }
+    fn new(inner: HttpResponseBody, most: u64, timer: Arc<dyn Clock>, note: Note) -> TimedBody {
+        let end = timer.elapsed() + transfer_limit(inner.size_hint().lower().min(most));
+        TimedBody { inner, left: most, timer, note, end, silence: std::sync::Mutex::new(None) }
     }
 }
 
@@ -185,7 +210,8 @@ impl Body for TimedBody {
         let silence = this.silence.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
             *silence = None;
-            return Poll::Ready(frame.map(|frame| this.note.failure_of(frame)));
+            let counted = frame.map(|frame| frame.and_then(|frame| counted(frame, &mut this.left)));
+            return Poll::Ready(counted.map(|frame| this.note.failure_of(frame)));
         }
         let ring = silence.get_or_insert_with(|| {
             let left = this.end.saturating_sub(this.timer.elapsed()).min(SILENCE);
@@ -205,6 +231,17 @@ impl Body for TimedBody {
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+/// The frame, if there is room for it in what is left.
+fn counted(frame: Frame<Bytes>, left: &mut u64) -> Result<Frame<Bytes>, HttpError> {
+    let len = frame.data_ref().map_or(0, |data| data.len() as u64);
+    *left = left.checked_sub(len).ok_or_else(|| {
+        let reason =
+            std::io::Error::new(std::io::ErrorKind::InvalidData, "the answer is longer than what was asked for");
+        HttpError::new(HttpErrorKind::Decode, reason)
+    })?;
+    Ok(frame)
 }
 
 #[cfg(test)]
@@ -238,13 +275,38 @@ mod tests {
         let clock = Arc::new(SteppedClock::new(0));
         let (result, seen) = Exchange::observe(async {
             let note = Note { peer: Peer::Store, exchange: Exchange::current() };
-            let body = TimedBody::new(HttpResponseBody::new(Stalling(vec!["half"])), clock.clone(), note);
+            let body = TimedBody::new(HttpResponseBody::new(Stalling(vec!["half"])), 9, clock.clone(), note);
             HttpResponseBody::new(body).bytes().await
         })
         .await;
         assert_eq!(result.unwrap_err().kind(), HttpErrorKind::Timeout);
         assert!(matches!(seen, Seen::Failed { peer: Peer::Store, kind: HttpErrorKind::Timeout, .. }), "{seen:?}");
         assert_eq!(clock.elapsed(), SILENCE, "not before, and not much later");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_end_is_given_up_and_noted() {
+        let clock = Arc::new(SteppedClock::new(0));
+        let (result, seen) = Exchange::observe(async {
+            let note = Note { peer: Peer::Store, exchange: Exchange::current() };
+            let body = TimedBody::new(HttpResponseBody::new(Stalling(vec!["half"; 3])), 9, clock.clone(), note);
+            HttpResponseBody::new(body).bytes().await
+        })
+        .await;
+        assert_eq!(result.unwrap_err().kind(), HttpErrorKind::Decode);
+        assert!(matches!(seen, Seen::Failed { kind: HttpErrorKind::Decode, .. }), "{seen:?}");
+        assert_eq!(clock.elapsed(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_range_says_how_much_is_asked_for() {
+        let asked = |range: &str| {
+            let mut request = HttpRequest::new(Vec::<u8>::new().into());
+            request.headers_mut().insert("range", range.parse().unwrap());
+            asked_for(&request)
+        };
+        assert_eq!((asked("bytes=5-5"), asked("bytes=0-99"), asked("bytes=9-")), (Some(1), Some(100), None));
+        assert_eq!((asked("bytes=9-5"), asked("bytes=0-18446744073709551615")), (None, None));
     }
 
     #[test]

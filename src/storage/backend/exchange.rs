@@ -2,6 +2,7 @@
 //! connector writes them down for the call that caused the exchange.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::client::HttpErrorKind;
 use parking_lot::Mutex;
@@ -21,15 +22,32 @@ pub enum Peer {
     Credentials,
 }
 
+/// What of an answer tells how it went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    /// Code and message of an error's body.
+    pub code: String,
+    pub message: String,
+    /// When to come back, if the store says.
+    pub retry_after: Option<Duration>,
+}
+
 /// How the last request of a call ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// Nothing was sent.
     Nothing,
     /// No answer, or not the whole of it.
-    Failed { peer: Peer, kind: HttpErrorKind, reason: String },
-    /// An answer; code and message are those of an error's body.
-    Answered { peer: Peer, status: u16, code: String, message: String },
+    Failed {
+        peer: Peer,
+        kind: HttpErrorKind,
+        reason: String,
+    },
+    Answered {
+        peer: Peer,
+        answer: Answer,
+    },
 }
 
 /// The last exchange of one call, filled in while it runs.

@@ -1,10 +1,12 @@
 //! From what was exchanged to an error that says what to do.
 
+use std::time::Duration;
+
 use object_store::client::HttpErrorKind;
 
 use super::super::error::{CreateError, StoreError};
 use super::super::url::Cloud;
-use super::exchange::{Peer, Seen, one_line, root_causes};
+use super::exchange::{Answer, Peer, Seen, one_line, root_causes};
 
 /// One call that failed.
 pub struct Failure<'a> {
@@ -16,18 +18,27 @@ pub struct Failure<'a> {
     pub key: &'a str,
     pub error: &'a object_store::Error,
     pub seen: &'a Seen,
+    /// Whether the store has ever taken our credentials.
+    pub known: bool,
 }
 
 impl Failure<'_> {
     pub fn explain(&self) -> StoreError {
         match self.seen {
             Seen::Nothing => self.no_credentials(root_causes(self.error)),
-            Seen::Failed { peer: Peer::Credentials, reason, .. } => self.no_credentials(reason.clone()),
-            Seen::Answered { peer: Peer::Credentials, status, message, .. } => {
-                self.no_credentials(format!("asking for them was answered with {status} {message}").trim().to_owned())
+            // Whoever handed them out before does not answer now, and may again.
+            Seen::Failed { peer: Peer::Credentials, reason, .. } if self.known => {
+                self.unavailable(format!("the credentials could not be renewed: {reason}"))
             }
+            Seen::Failed { peer: Peer::Credentials, reason, .. } => self.no_credentials(reason.clone()),
+            Seen::Answered { peer: Peer::Credentials, answer: answer @ Answer { status: 429 | 500..=599, .. } }
+                if self.known =>
+            {
+                self.unavailable(asked_in_vain(answer))
+            }
+            Seen::Answered { peer: Peer::Credentials, answer } => self.no_credentials(asked_in_vain(answer)),
             Seen::Failed { peer: Peer::Store, kind, reason } => self.transport(*kind, reason),
-            Seen::Answered { peer: Peer::Store, status, code, message } => self.answer(*status, code, message),
+            Seen::Answered { peer: Peer::Store, answer } => self.answer(answer),
         }
     }
 
@@ -39,11 +50,13 @@ impl Failure<'_> {
             | Seen::Failed { peer: Peer::Credentials, .. }
             | Seen::Answered { peer: Peer::Credentials, .. } => CreateError::Refused(self.explain()),
             Seen::Failed { kind: HttpErrorKind::Connect, .. } => CreateError::Refused(self.explain()),
-            Seen::Answered { status: 412 | 304, .. } => CreateError::Exists,
-            Seen::Answered { status: 409, code, .. } if code == "BlobAlreadyExists" => CreateError::Exists,
+            Seen::Answered { answer: Answer { status: 412 | 304, .. }, .. } => CreateError::Exists,
+            Seen::Answered { answer: Answer { status: 409, code, .. }, .. } if code == "BlobAlreadyExists" => {
+                CreateError::Exists
+            }
             // A request that was understood and turned down has written nothing. S3's 409 is not one: it says that
             // another request on the key is under way, and `object_store` calls it AlreadyExists.
-            Seen::Answered { status: 400 | 401 | 403 | 404 | 405 | 411 | 413 | 501, .. } => {
+            Seen::Answered { answer: Answer { status: 400 | 401 | 403 | 404 | 405 | 411 | 413 | 501, .. }, .. } => {
                 CreateError::Refused(self.explain())
             }
             _ => CreateError::Unknown(self.explain()),
@@ -61,8 +74,20 @@ impl Failure<'_> {
         })
     }
 
-    fn answer(&self, status: u16, code: &str, message: &str) -> StoreError {
-        let said = self.said(status, code, message);
+    /// Whether the store itself turned the credentials away, as far as it says: the answer to a HEAD has no body.
+    pub fn may_be_of_credentials(&self) -> bool {
+        match self.seen {
+            Seen::Answered { peer: Peer::Store, answer: Answer { status: 400 | 403, code, .. } } if code.is_empty() => {
+                self.action == "looking up"
+            }
+            Seen::Answered { peer: Peer::Store, .. } => matches!(self.explain(), StoreError::NoCredentials { .. }),
+            _ => false,
+        }
+    }
+
+    fn answer(&self, answer: &Answer) -> StoreError {
+        let (status, code) = (answer.status, answer.code.as_str());
+        let said = self.said(answer);
         let (store, key, action) = (self.store.to_owned(), self.key.to_owned(), self.action);
         match (status, code) {
             (404, "NoSuchBucket" | "ContainerNotFound") | (400, "InvalidBucketName") => self.no_bucket(),
@@ -80,7 +105,9 @@ impl Failure<'_> {
                 StoreError::Unusable { store, action, key, reason }
             }
             (507, _) => StoreError::Full { store, reason: said },
-            (408 | 409 | 429 | 500 | 502..=599, _) | (400, "RequestTimeout") => self.unavailable(said),
+            (408 | 409 | 429 | 500 | 502..=599, _) | (400, "RequestTimeout") => {
+                self.unavailable_until(said, answer.retry_after)
+            }
             (200..=299, _) => self.garbled(),
             _ => StoreError::Unusable { store, action, key, reason: said },
         }
@@ -97,8 +124,12 @@ impl Failure<'_> {
     }
 
     fn unavailable(&self, reason: String) -> StoreError {
+        self.unavailable_until(reason, None)
+    }
+
+    fn unavailable_until(&self, reason: String, retry_after: Option<Duration>) -> StoreError {
         let (store, key) = (self.store.to_owned(), self.key.to_owned());
-        StoreError::Unavailable { store, action: self.action, key, reason }
+        StoreError::Unavailable { store, action: self.action, key, reason, retry_after }
     }
 
     fn no_bucket(&self) -> StoreError {
@@ -112,6 +143,9 @@ impl Failure<'_> {
 
     fn no_credentials(&self, reason: String) -> StoreError {
         let hint = match self.cloud {
+            _ if self.known => {
+                "Renew them: files and endpoints of credentials are read again by themselves, variables by a new mount"
+            }
             Cloud::S3 => {
                 "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN if they came with one), or run `aws configure`"
             }
@@ -142,14 +176,19 @@ impl Failure<'_> {
         }
     }
 
-    fn said(&self, status: u16, code: &str, message: &str) -> String {
-        one_line(&match (code, message) {
+    fn said(&self, Answer { status, code, message, .. }: &Answer) -> String {
+        one_line(&match (code.as_str(), message.as_str()) {
             ("", "") => format!("it answered {status}"),
             ("", message) => format!("it answered {status}, {message}"),
             (code, "") => format!("it answered {status} {code}"),
             (code, message) => format!("it answered {status} {code}, {message}"),
         })
     }
+}
+
+/// What whoever hands out the credentials said instead.
+fn asked_in_vain(Answer { status, message, .. }: &Answer) -> String {
+    format!("asking for credentials was answered with {status} {message}").trim().to_owned()
 }
 
 fn refuses_credentials(code: &str) -> bool {
@@ -173,11 +212,20 @@ mod tests {
     use super::*;
 
     fn failure<'a>(action: &'static str, error: &'a object_store::Error, seen: &'a Seen) -> Failure<'a> {
-        Failure { cloud: Cloud::S3, store: "s3://b/p", endpoint: "http://h", action, key: "k", error, seen }
+        Failure {
+            cloud: Cloud::S3,
+            store: "s3://b/p",
+            endpoint: "http://h",
+            action,
+            key: "k",
+            error,
+            seen,
+            known: false,
+        }
     }
 
     fn answered(status: u16, code: &str) -> Seen {
-        Seen::Answered { peer: Peer::Store, status, code: code.to_owned(), message: String::new() }
+        Seen::Answered { peer: Peer::Store, answer: Answer { status, code: code.to_owned(), ..Answer::default() } }
     }
 
     fn error() -> object_store::Error {
@@ -223,7 +271,7 @@ mod tests {
         }
         // Only the credentials were answered, however well: the create itself was not sent.
         for status in [200, 412, 500] {
-            let seen = Seen::Answered { peer: Peer::Credentials, status, code: String::new(), message: String::new() };
+            let seen = Seen::Answered { peer: Peer::Credentials, answer: Answer { status, ..Answer::default() } };
             assert!(matches!(outcome(seen), CreateError::Refused(_)), "{status}");
         }
         let failed = |kind| outcome(Seen::Failed { peer: Peer::Store, kind, reason: String::new() });

@@ -1,5 +1,6 @@
 //! The stores themselves, over `object_store`.
 
+mod access;
 mod cloud;
 mod clouds;
 mod connector;

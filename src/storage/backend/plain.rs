@@ -17,7 +17,7 @@ use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
 use parking_lot::Mutex;
 
 use super::super::error::{CreateError, StoreError};
-use super::super::store::{Expiry, LISTED_MAX, Listed, Object, Store, Upload, Version};
+use super::super::store::{Expiry, LISTED_MAX, Listed, OBJECT_BYTES_MAX, Object, Store, Upload, Version};
 use super::parts::SequentialUpload;
 use crate::sys::{disk, task};
 
@@ -195,10 +195,13 @@ impl Store for PlainStore {
             let location = self.location(&key)?;
             let read = async {
                 let found = self.inner.get_opts(&location, GetOptions::default()).await?;
+                if found.meta.size > OBJECT_BYTES_MAX {
+                    return Ok(Err(StoreError::too_large(&self.name, &key, found.meta.size)));
+                }
                 let modified = modified(&found.meta);
-                Ok(Object { bytes: found.bytes().await?, modified })
+                Ok(Ok(Object { bytes: found.bytes().await?, modified }))
             };
-            read.await.map_err(|error| self.error("reading", &key, &error))
+            read.await.unwrap_or_else(|error| Err(self.error("reading", &key, &error)))
         }
         .boxed()
     }

@@ -15,6 +15,10 @@ pub enum Fault {
     LostReply,
     /// The store turns the request away with a 503 before it acts.
     Busy,
+    /// The same with a 429, and with the time after which to come back.
+    Throttled(Duration),
+    /// The store breaks down over the request, a 500, before or after it acted: here before.
+    Broken,
     /// The request never arrives, and the sender gives up waiting.
     Timeout,
     /// The request arrives late, and succeeds.
@@ -31,12 +35,19 @@ pub enum Fault {
     LaggingList,
     /// Requests of this kind are not allowed.
     Denied,
+    /// The credentials are no longer good, and nobody has others.
+    Expired,
 }
 
 impl Fault {
     /// Whether the request never reaches the store.
     fn turns_away(self) -> bool {
-        matches!(self, Fault::Busy | Fault::Timeout | Fault::CutBody | Fault::Denied)
+        match self {
+            Fault::Busy | Fault::Throttled(_) | Fault::Broken | Fault::Timeout | Fault::CutBody => true,
+            Fault::Denied | Fault::Expired => true,
+            Fault::LostReply | Fault::Slow(_) | Fault::Delayed | Fault::FalseConflict => false,
+            Fault::WrongBytes | Fault::LaggingList => false,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -35,6 +36,7 @@ enum Held {
 #[derive(Debug, Default)]
 struct State {
     rates: Rates,
+    spared: Option<Verb>,
     planned: Vec<Planned>,
     held: Vec<Held>,
     /// Keys written through here, the newest last.
@@ -66,6 +68,11 @@ impl FaultStore {
     /// Strikes at random from now on.
     pub fn set_rates(&self, rates: Rates) {
         self.0.state.lock().rates = rates;
+    }
+
+    /// Lets chance spare requests of `verb`; what is planned strikes all the same.
+    pub fn spare(&self, verb: Verb) {
+        self.0.state.lock().spared = Some(verb);
     }
 
     /// Strikes the next `times` requests of `verb` whose key contains `within`.
@@ -117,6 +124,7 @@ impl Shared {
                 state.planned[at].left -= 1;
                 Some(state.planned[at].fault)
             }
+            None if state.spared == Some(verb) => None,
             None => state.rates.fault(verb, self.sys.random.below(1000)),
         };
         state.struck.extend(fault.map(|fault| (verb, key.to_owned(), fault)));
@@ -124,14 +132,20 @@ impl Shared {
     }
 
     fn lost(&self, action: &'static str, key: &str, reason: &str) -> StoreError {
+        self.lost_until(action, key, reason, None)
+    }
+
+    fn lost_until(&self, action: &'static str, key: &str, reason: &str, retry_after: Option<Duration>) -> StoreError {
         let (store, key) = (self.inner.name().to_owned(), key.to_owned());
-        StoreError::Unavailable { store, action, key, reason: reason.to_owned() }
+        StoreError::Unavailable { store, action, key, reason: reason.to_owned(), retry_after }
     }
 
     /// What a request that never came through is told.
     fn failure(&self, fault: Fault, action: &'static str, key: &str) -> StoreError {
         match fault {
             Fault::Busy => self.lost(action, key, "it answered 503 SlowDown"),
+            Fault::Throttled(pause) => self.lost_until(action, key, "it answered 429", Some(pause)),
+            Fault::Broken => self.lost(action, key, "it answered 500 InternalError"),
             Fault::CutBody => self.lost(action, key, "the connection broke"),
             Fault::Denied => StoreError::Denied {
                 store: self.inner.name().to_owned(),
@@ -139,6 +153,11 @@ impl Shared {
                 key: key.to_owned(),
                 reason: "it answered 403 AccessDenied".to_owned(),
                 hint: "Grant it",
+            },
+            Fault::Expired => StoreError::NoCredentials {
+                store: self.inner.name().to_owned(),
+                reason: "it answered 403 ExpiredToken".to_owned(),
+                hint: "Renew them",
             },
             _ => self.lost(action, key, "no answer within 20 s"),
         }
@@ -275,8 +294,8 @@ impl Store for FaultStore {
                     return Err(CreateError::Unknown(self.0.lost("creating", &key, "the connection broke")));
                 }
                 Some(Fault::FalseConflict) => return Err(CreateError::Exists),
-                Some(Fault::Denied) => {
-                    return Err(CreateError::Refused(self.0.failure(Fault::Denied, "creating", &key)));
+                Some(fault @ (Fault::Denied | Fault::Expired)) => {
+                    return Err(CreateError::Refused(self.0.failure(fault, "creating", &key)));
                 }
                 Some(Fault::Slow(pause)) => self.0.sys.clock.sleep(pause).await,
                 Some(fault) => return Err(CreateError::Unknown(self.0.failure(fault, "creating", &key))),

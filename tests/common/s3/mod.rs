@@ -2,6 +2,7 @@
 //! faults on command. What it says over the wire is the `s3s` crate's work; what it keeps is a map under a lock.
 
 mod bucket;
+mod keys;
 mod service;
 mod wire;
 
@@ -15,19 +16,22 @@ use meshfs::storage::{self, Store, StoreSettings};
 use meshfs::sys::clock::SystemClock;
 use meshfs::telemetry::counters::{Counters, Counts, Verb};
 use parking_lot::Mutex;
-use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 
 use bucket::Buckets;
-
-const ACCESS_KEY: &str = "test-access-key";
-const SECRET_KEY: &str = "test-secret-key";
+use keys::{KeyRing, Keys};
 
 /// What happens to a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
     /// It is answered with this status and code, and nothing is done.
     Answer(u16, &'static str),
+    /// It is answered with 503 and asked to come back after so many seconds.
+    ComeBack(u64),
+    /// A listing is as it was before the newest object.
+    LaggingList,
+    /// One bit of the answer's body is another.
+    WrongBytes,
     /// It is done, and the connection breaks before the answer.
     LostReply,
     /// The connection breaks before anything is done.
@@ -46,12 +50,21 @@ struct Planned {
     left: usize,
 }
 
+/// Faults in turn, one at every third request that a client may send again.
+#[derive(Debug, Default)]
+struct Storm {
+    faults: Vec<Fault>,
+    requests: usize,
+}
+
 /// What the wire consults for each request.
 #[derive(Debug, Default)]
 struct Shared {
     clock: SystemClock,
     counters: Counters,
     planned: Mutex<Vec<Planned>>,
+    storm: Mutex<Storm>,
+    keys: Keys,
     latency: Mutex<Duration>,
     clock_offset_seconds: AtomicI64,
     away: AtomicBool,
@@ -75,7 +88,7 @@ impl Server {
         let address = listener.local_addr().expect("the port that was given");
         let (shared, buckets) = (Arc::<Shared>::default(), Arc::<Buckets>::default());
         let mut service = S3ServiceBuilder::new(service::Service(buckets.clone()));
-        service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        service.set_auth(KeyRing(shared.clone()));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("s3-server")
@@ -84,6 +97,10 @@ impl Server {
             .expect("a runtime of its own");
         runtime.spawn(wire::serve(listener, service.build(), shared.clone()));
         Server { address, shared, buckets, runtime: Some(runtime) }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub fn endpoint(&self) -> String {
@@ -98,10 +115,11 @@ impl Server {
 
     /// What a process needs in its environment to use this server.
     pub fn environment(&self) -> Vec<(String, String)> {
+        let (access_key, secret_key) = self.shared.keys.newest();
         [
             ("AWS_ENDPOINT_URL", self.endpoint().as_str()),
-            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-            ("AWS_SECRET_ACCESS_KEY", SECRET_KEY),
+            ("AWS_ACCESS_KEY_ID", &access_key),
+            ("AWS_SECRET_ACCESS_KEY", &secret_key),
             ("AWS_REGION", "us-east-1"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -133,9 +151,30 @@ impl Server {
         self.shared.planned.lock().push(Planned { verb, within: within.to_owned(), fault, left: times });
     }
 
-    /// Forgets what is planned.
+    /// Strikes every third request that a client may send again with the next of these, round and round.
+    pub fn storm(&self, faults: &[Fault]) {
+        *self.shared.storm.lock() = Storm { faults: faults.to_vec(), requests: 0 };
+    }
+
+    /// Forgets what is planned, and ends a storm.
     pub fn calm(&self) {
         self.shared.planned.lock().clear();
+        self.shared.storm.lock().faults.clear();
+    }
+
+    /// Lets the keys that were good so far expire; gives the access key and the secret key that are good from now on.
+    pub fn renew_keys(&self) -> (String, String) {
+        self.shared.keys.renew()
+    }
+
+    /// Where this server hands out the keys that are good, as a container's or a pod's credentials are.
+    pub fn keys_url(&self) -> String {
+        format!("{}{}", self.endpoint(), keys::PATH)
+    }
+
+    /// How often they were handed out.
+    pub fn keys_handed_out(&self) -> usize {
+        self.shared.keys.handed_out()
     }
 
     /// Lets every request take this much longer.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use http::header::{CONTENT_LENGTH, DATE, HeaderValue};
+use http::header::{CONTENT_LENGTH, DATE, HeaderValue, RETRY_AFTER};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -17,7 +17,7 @@ use meshfs::telemetry::counters::Verb;
 use s3s::service::S3Service;
 use s3s::{Body, HttpRequest, HttpResponse};
 
-use super::{Fault, Shared};
+use super::{Fault, Shared, keys};
 
 /// Why a connection is to break.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +64,7 @@ async fn handle(request: HttpRequest, service: &S3Service, shared: &Shared) -> R
     if latency > Duration::ZERO {
         shared.clock.sleep(latency).await;
     }
-    let fault = strike(shared, verb, &target);
+    let fault = strike(shared, verb, &target).or_else(|| storm(shared, verb));
     let mut response = match fault {
         Some(Fault::Broken) => return Err(Break),
         Some(Fault::Answer(status, code)) => {
@@ -73,6 +73,13 @@ async fn handle(request: HttpRequest, service: &S3Service, shared: &Shared) -> R
             while body.next().await.is_some() {}
             refusal(status, code)
         }
+        Some(Fault::ComeBack(seconds)) => {
+            let mut response = refusal(503, "SlowDown");
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            response
+        }
+        Some(Fault::LaggingList) => lagging(service.call(request).await.map_err(|_| Break)?).await,
+        _ if request.uri().path() == keys::PATH => shared.keys.hand_out(),
         _ => {
             if let Some(Fault::Slow(pause)) = fault {
                 shared.clock.sleep(pause).await;
@@ -83,6 +90,7 @@ async fn handle(request: HttpRequest, service: &S3Service, shared: &Shared) -> R
     match fault {
         Some(Fault::LostReply) => return Err(Break),
         Some(Fault::CutBody) => response = cut(response).await,
+        Some(Fault::WrongBytes) => response = wrong(response).await,
         _ => {}
     }
     shared.counters.received(content_length(response.headers()));
@@ -98,6 +106,17 @@ fn strike(shared: &Shared, verb: Option<Verb>, target: &str) -> Option<Fault> {
     let planned = planned.iter_mut().find(fits)?;
     planned.left -= 1;
     Some(planned.fault)
+}
+
+/// What befalls every third request that says the same when it is sent twice.
+fn storm(shared: &Shared, verb: Option<Verb>) -> Option<Fault> {
+    let mut storm = shared.storm.lock();
+    if storm.faults.is_empty() || verb.is_none_or(|verb| verb == Verb::Create) {
+        return None;
+    }
+    storm.requests += 1;
+    let (turn, rest) = (storm.requests / 3, storm.requests % 3);
+    (rest == 0).then(|| storm.faults[turn % storm.faults.len()])
 }
 
 /// What a request counts as; none for what a store never sends (making buckets, reading their settings).
@@ -133,13 +152,38 @@ fn refusal(status: u16, code: &str) -> HttpResponse {
     response
 }
 
-/// The answer with half of its body, after which the connection breaks.
-async fn cut(response: HttpResponse) -> HttpResponse {
-    let (mut parts, mut body) = response.into_parts();
+async fn collected(mut body: Body) -> Vec<u8> {
     let mut bytes = Vec::new();
     while let Some(Ok(chunk)) = body.next().await {
         bytes.extend_from_slice(&chunk);
     }
+    bytes
+}
+
+/// The answer with the last bit of its body turned over.
+async fn wrong(response: HttpResponse) -> HttpResponse {
+    let (parts, body) = response.into_parts();
+    let mut bytes = collected(body).await;
+    bytes.last_mut().into_iter().for_each(|byte| *byte ^= 1);
+    HttpResponse::from_parts(parts, Body::from(bytes))
+}
+
+/// A listing without the object written last.
+async fn lagging(response: HttpResponse) -> HttpResponse {
+    let (mut parts, body) = response.into_parts();
+    let text = String::from_utf8(collected(body).await).expect("a listing is text");
+    let modified = |one: &str| one.split_once("<LastModified>").map(|(_, rest)| rest[..24].to_owned());
+    let each = || text.split("<Contents>").skip(1).filter_map(|rest| rest.split_once("</Contents>"));
+    let newest = each().filter_map(|(one, _)| Some((modified(one)?, one))).max();
+    let text = newest.map_or(text.clone(), |(_, one)| text.replace(&format!("<Contents>{one}</Contents>"), ""));
+    parts.headers.remove(CONTENT_LENGTH);
+    HttpResponse::from_parts(parts, Body::from(text))
+}
+
+/// The answer with half of its body, after which the connection breaks.
+async fn cut(response: HttpResponse) -> HttpResponse {
+    let (mut parts, body) = response.into_parts();
+    let mut bytes = collected(body).await;
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     bytes.truncate(bytes.len() / 2);
     let half = futures::stream::iter([Ok(Bytes::from(bytes)), Err(io::Error::other(Break))]);
