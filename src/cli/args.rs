@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::commands::{
-    branch, cat, commit, cp, diff, discard, doctor, domain, du, fsck, init, log, ls, mount, reflog, refresh, restore,
-    show, stat, status, tag, umount,
+    branch, cat, cherry_pick, commit, cp, diff, discard, doctor, domain, du, fsck, init, log, ls, merge, mount, reflog,
+    refresh, reset, restore, revert, show, stat, status, tag, umount,
 };
 
 const AFTER_HELP: &str =
@@ -84,6 +84,10 @@ pub enum Command {
     Commit(commit::Commit),
     Discard(discard::Discard),
     Refresh(refresh::Refresh),
+    Merge(merge::Merge),
+    CherryPick(cherry_pick::CherryPick),
+    Revert(revert::Revert),
+    Reset(reset::Reset),
     Restore(restore::Restore),
     Ls(ls::Ls),
     Cat(cat::Cat),

@@ -10,6 +10,7 @@ mod context;
 mod copy;
 mod refs;
 mod render;
+mod taking;
 mod tree;
 mod ui;
 mod usage;

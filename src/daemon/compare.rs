@@ -39,6 +39,12 @@ pub async fn commit_changes(domain: &Domain, id: &CommitId) -> Result<Vec<Change
     Ok(changes.iter().map(ChangeReport::from).collect())
 }
 
+/// What differs between two root directories of a domain.
+pub async fn trees(domain: &Domain, old: Option<&Entry>, new: Option<&Entry>) -> Result<Vec<ChangeReport>, Failure> {
+    let changes = entries(domain.objects(), old, new).await?;
+    Ok(changes.iter().map(ChangeReport::from).collect())
+}
+
 /// What differs from one side to the other, by paths in the second.
 pub async fn sides(from: &Side, to: &Side) -> Result<Vec<ChangeReport>, Failure> {
     let source = Both { first: from.domain.objects().clone(), second: to.domain.objects().clone() };

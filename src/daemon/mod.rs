@@ -9,6 +9,7 @@ pub mod explain;
 pub mod failure;
 pub mod here;
 pub mod instance;
+pub mod integrate;
 pub mod launch;
 pub mod local;
 pub mod mountpoint;

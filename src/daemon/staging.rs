@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::compare;
-use super::control::protocol::{BranchName, CommitName, Reply, StatusReport};
-use super::failure::{ConflictPath, Failure};
+use super::control::protocol::{BranchName, CommitName, IncomingReport, Reply, StatusReport};
+use super::failure::Failure;
+use super::integrate;
 use super::verbs::{Host, in_this_domain, open_workspace, resolve};
 use crate::model::merge::{Conflict, Side};
 use crate::model::path::TreePath;
@@ -24,7 +25,13 @@ pub async fn status(host: &dyn Host, branch: BranchName) -> Result<Reply, Failur
         branch: workspace.branch().name.name.clone(),
         base: workspace.head(),
         changes: changes.iter().map(ChangeReport::from).collect(),
+        incoming: incoming(&workspace).await?,
     }))
+}
+
+async fn incoming(workspace: &Workspace) -> Result<Option<IncomingReport>, Failure> {
+    let Some(pick) = workspace.incoming()? else { return Ok(None) };
+    Ok(Some(IncomingReport { pick, open: workspace.open_conflicts().await? }))
 }
 
 pub async fn commit(
@@ -44,7 +51,14 @@ pub async fn commit(
     match workspace.commit(options).await? {
         Committed::Landed(commit) => Ok(committed(Some(CommitReport::from(&*commit)))),
         Committed::Nothing => Ok(committed(None)),
-        Committed::Conflict(conflicts) => Err(conflict(&domain, &workspace, &conflicts, UNTOUCHED)),
+        Committed::Conflict(conflicts) => Err(match workspace.met_incoming(&conflicts)? {
+            Some(pick) => Failure::conflict(
+                format!("{} is not settled yet; nothing was changed by this", integrate::told(&pick)),
+                integrate::paths(&conflicts),
+            )
+            .hint(integrate::way_out(&address(&domain, &workspace))),
+            None => conflict(&domain, &workspace, &conflicts, UNTOUCHED),
+        }),
     }
 }
 
@@ -107,16 +121,12 @@ const UNTOUCHED: &str = "nothing was changed by this";
 /// What conflicts, and both ways out.
 fn conflict(domain: &Domain, workspace: &Workspace, conflicts: &[Conflict], done: &str) -> Failure {
     let address = address(domain, workspace);
-    let paths = conflicts
-        .iter()
-        .map(|conflict| ConflictPath { path: conflict.path.clone(), kind: conflict.kind.to_string() })
-        .collect();
     let changed = match conflicts {
         [_] => "a path that is".to_owned(),
         _ => format!("{} paths that are", conflicts.len()),
     };
     let what = format!("the head of {address} changed {changed} changed here too; {done}");
-    Failure::conflict(what, paths).hint(format!(
+    Failure::conflict(what, integrate::paths(conflicts)).hint(format!(
         "`meshfs refresh {address} --strategy ours|theirs PATH` takes a side; or, mounted, compare the three under \
          {address}/.meshfs/conflicts/ and write the file as it should be; then commit again"
     ))

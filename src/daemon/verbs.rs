@@ -8,7 +8,7 @@ use super::closest::closest;
 use super::compare::{self, Side};
 use super::control::protocol::{BranchName, CommitName, Reply, Request, Version, VersionTree};
 use super::failure::Failure;
-use super::staging;
+use super::{integrate, staging};
 use crate::model::address::{Revision, check_label, looks_like_commit_id};
 use crate::model::id::CommitId;
 use crate::model::log::{RefIdentity, RefKind};
@@ -46,6 +46,9 @@ pub async fn perform(host: &dyn Host, request: Request) -> Result<Reply, Failure
         Request::Commit { branch, message, metadata, author } => {
             staging::commit(host, branch, message, metadata, author).await
         }
+        Request::Integrate(request) => integrate::integrate(host, request).await,
+        Request::GiveUp { branch } => integrate::give_up(host, branch).await,
+        Request::Reset { source, into } => integrate::reset(host, source, into).await,
         Request::Refresh { branch, strategy, paths } => staging::refresh(host, branch, strategy, &paths).await,
         Request::Discard { branch, path } => staging::discard(host, branch, &path).await,
         Request::Restore { source, source_path, into, into_path } => {

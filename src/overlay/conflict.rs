@@ -38,7 +38,7 @@ struct Row {
 impl Db {
     /// All conflicts, sorted by path.
     pub fn conflicts(&self) -> Result<Vec<KeptConflict>, OverlayError> {
-        let sql = "SELECT path, kind, base, ours, theirs, head, resolved, change FROM conflict ORDER BY path";
+        let sql = "SELECT path, kind, base, ours, theirs, head, resolved, change FROM conflict ORDER BY path, head";
         let read = |row: &rusqlite::Row<'_>| {
             Ok(Row {
                 path: row.get(0)?,
@@ -98,13 +98,8 @@ impl Db {
         Ok(())
     }
 
-    pub fn delete_conflict(&self, path: &TreePath) -> Result<(), OverlayError> {
-        self.run("DELETE FROM conflict WHERE path = ?1", [path.as_bytes()])?;
-        Ok(())
-    }
-
-    pub fn delete_conflicts(&self) -> Result<(), OverlayError> {
-        self.run("DELETE FROM conflict", [])?;
+    pub fn delete_conflict(&self, path: &TreePath, head: &CommitId) -> Result<(), OverlayError> {
+        self.run("DELETE FROM conflict WHERE path = ?1 AND head = ?2", (path.as_bytes(), head.to_string()))?;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use super::error::OverlayError;
 use crate::sys::sparse::{Allocate, allocate};
 
 /// Raised with every change of the tables.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// File name of the database in the workspace's folder.
 pub const DB_NAME: &str = "overlay.db";
@@ -73,12 +73,13 @@ CREATE TABLE seed (path BLOB PRIMARY KEY, seed BLOB NOT NULL) WITHOUT ROWID;
 
 -- Conflicts met by a commit or refresh, each side as an entry.
 CREATE TABLE conflict (
-    path BLOB PRIMARY KEY,
+    path BLOB NOT NULL,
+    head TEXT NOT NULL,             -- the commit that theirs is of: the branch's head, or what is being merged
     kind TEXT NOT NULL,
     base BLOB, ours BLOB, theirs BLOB,
-    head TEXT NOT NULL,             -- the commit that theirs is of
     resolved TEXT,                  -- 'ours' or 'theirs'
-    change INTEGER NOT NULL         -- number of the last operation before it was met
+    change INTEGER NOT NULL,        -- number of the last operation before it was met
+    PRIMARY KEY (path, head)
 ) WITHOUT ROWID;
 ";
 

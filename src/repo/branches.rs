@@ -29,6 +29,23 @@ impl Domain {
         self.delete_ref(branch, |state| self.expect(state, branch, Some(expected)).map(drop)).await
     }
 
+    /// Points the branch at another commit. Gives the one it pointed at; equal to it when nothing had to be changed.
+    pub async fn reset_branch(&self, branch: &RefIdentity, target: &CommitId) -> Result<CommitId, RepoError> {
+        let mut state = self.state();
+        loop {
+            let now = self.expect(&state, branch, None)?;
+            if now.target == *target {
+                return Ok(now.target);
+            }
+            let relies_on = self.usable(&state, target).await?.into_iter().collect();
+            let changes = state.change(Operation::Reset, branch, Some(*target)).into_iter().collect();
+            match self.propose(&state, Proposal { changes, relies_on, ..Proposal::default() }).await? {
+                Proposed::Landed { .. } => return Ok(now.target),
+                Proposed::Moved(now) | Proposed::Condemned { state: now, .. } => state = now,
+            }
+        }
+    }
+
     /// Deletes the branch only if nothing was committed to it since it was made, as rmdir(2) on it does.
     pub async fn remove_unused_branch(&self, branch: &RefIdentity) -> Result<(), RepoError> {
         self.check_not_default(&branch.name.name)?;

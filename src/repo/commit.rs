@@ -9,6 +9,7 @@ use futures::future::try_join;
 use super::changed::{Changed, changed};
 use super::domain::{Domain, Proposal, Proposed, Sent, Snapshot};
 use super::error::RepoError;
+use super::pick::{Incoming, Pick, Taken};
 use super::refs::LogState;
 use super::tree::{self, apply::apply};
 use super::upload::Upload;
@@ -46,9 +47,8 @@ pub struct CommitRequest {
     pub author: String,
     pub message: String,
     pub metadata: BTreeMap<String, String>,
-    pub operation: Operation,
-    /// Parents after the head that it lands on: what a merge merged.
-    pub merged: Vec<CommitId>,
+    /// What is taken into the edited tree before that lands.
+    pub incoming: Option<Incoming>,
     /// How conflicts with a head that moved are decided.
     pub options: MergeOptions,
     /// Whose staged changes these are (see [`Proposal`]).
@@ -70,8 +70,8 @@ pub struct Landed {
 pub enum CommitOutcome {
     /// The new head.
     Landed(Landed),
-    /// The branch's head changed the same; nothing landed.
-    Conflict { conflicts: Vec<Conflict>, head: CommitId },
+    /// What came in, or the branch's head, changed the same; nothing landed. Theirs is of the commit `with`.
+    Conflict { conflicts: Vec<Conflict>, with: CommitId },
     /// The tree is the head's already; no commit was made. The workspace may go on from `head`.
     Nothing { head: CommitId },
     /// A garbage collection condemned what the upload sent: nothing landed, the contents must go again in a new upload.
@@ -94,7 +94,15 @@ pub async fn land_noted(
     before_send: BeforeSend<'_>,
 ) -> Result<CommitOutcome, RepoError> {
     let base = domain.snapshot(&request.base).await?;
-    let mut landing = Landing { domain, upload, request, base, ours: None, settled: Settled::default() };
+    let mut landing = Landing {
+        domain,
+        upload,
+        request,
+        base,
+        ours: None,
+        taken_in: Settled::default(),
+        settled: Settled::default(),
+    };
     let mut state = domain.state();
     let mut stored: Option<Stored> = None;
     let mut noted = None;
@@ -113,11 +121,11 @@ pub async fn land_noted(
                 Evaluated::New { root, changed, head } => landing.store(&root, &changed, &head, state.seq + 1).await?,
                 Evaluated::Nothing => return Ok(CommitOutcome::Nothing { head: now.target }),
                 // A conflict is to be with the newest head.
-                Evaluated::Conflict(_) if domain.poll().await? => {
+                Evaluated::Conflict { .. } if domain.poll().await? => {
                     state = domain.state();
                     continue;
                 }
-                Evaluated::Conflict(conflicts) => return Ok(CommitOutcome::Conflict { conflicts, head: now.target }),
+                Evaluated::Conflict { conflicts, with } => return Ok(CommitOutcome::Conflict { conflicts, with }),
             },
         };
         let proposal = landing.proposal(&state, &record).await?;
@@ -165,7 +173,7 @@ struct Stored {
 enum Evaluated {
     New { root: Box<Root>, changed: Changed, head: Arc<Snapshot> },
     Nothing,
-    Conflict(Vec<Conflict>),
+    Conflict { conflicts: Vec<Conflict>, with: CommitId },
 }
 
 struct Landing<'a> {
@@ -173,36 +181,78 @@ struct Landing<'a> {
     upload: &'a mut Upload,
     request: &'a CommitRequest,
     base: Arc<Snapshot>,
-    /// The edited base, made when first needed.
+    /// The edited base, with what comes in; made when first needed.
     ours: Option<Root>,
+    /// Of what came in.
+    taken_in: Settled,
     /// Of the newest evaluation.
     settled: Settled,
 }
 
-/// Where a merge has something else than the request asked for.
-#[derive(Clone, Default)]
-struct Settled {
-    blended: Vec<(TreePath, Entry)>,
-    overruled: Vec<TreePath>,
+/// Where a merge has something else than the edit asked for: neither's, or (none) what the other side had.
+#[derive(Clone, Debug, Default)]
+pub struct Settled(BTreeMap<TreePath, Option<Entry>>);
+
+impl Settled {
+    pub fn new(blended: Vec<(TreePath, Entry)>, overruled: Vec<TreePath>) -> Settled {
+        let blended = blended.into_iter().map(|(path, entry)| (path, Some(entry)));
+        Settled(blended.chain(overruled.into_iter().map(|path| (path, None))).collect())
+    }
 }
 
 impl Landing<'_> {
     fn landed(&self, record: &Stored) -> Landed {
-        let Settled { blended, overruled } = self.settled.clone();
-        Landed { commit: record.commit.clone(), blended, overruled }
+        let mut landed = Landed { commit: record.commit.clone(), blended: Vec::new(), overruled: Vec::new() };
+        // What the head had to say came last.
+        let mut settled = self.taken_in.0.clone();
+        settled.extend(self.settled.0.clone());
+        for (path, entry) in settled {
+            match entry {
+                Some(entry) => landed.blended.push((path, entry)),
+                None => landed.overruled.push(path),
+            }
+        }
+        landed
+    }
+
+    /// The edited base, with what comes in; else the conflicts with that.
+    async fn ours(&mut self) -> Result<Result<Root, Vec<Conflict>>, RepoError> {
+        let entry = apply(self.domain.objects(), &self.request.edit).await?;
+        let edited = match &self.request.links {
+            Some(groups) => tree::root(entry, tree::links(groups.clone())?)?,
+            None => tree::root(entry, self.base.root.links.clone())?,
+        };
+        let Some(incoming) = &self.request.incoming else { return Ok(Ok(edited)) };
+        Ok(match self.domain.take_in(&edited, &self.request.base, incoming).await? {
+            Taken::Tree { root, settled } => {
+                self.taken_in = settled;
+                Ok(*root)
+            }
+            Taken::Conflict(conflicts) => Err(conflicts),
+        })
+    }
+
+    /// The commits of what comes in.
+    fn pick(&self) -> Option<Pick> {
+        self.request.incoming.as_ref().map(|incoming| incoming.pick)
+    }
+
+    /// What becomes a parent beside the head.
+    fn merged(&self) -> Option<CommitId> {
+        self.pick().and_then(|pick| pick.parent())
     }
 
     async fn evaluate(&mut self, head: &CommitId) -> Result<Evaluated, RepoError> {
         let objects = self.domain.objects();
         let ours = match self.ours.take() {
             Some(ours) => ours,
-            None => {
-                let entry = apply(objects, &self.request.edit).await?;
-                match &self.request.links {
-                    Some(groups) => tree::root(entry, tree::links(groups.clone())?)?,
-                    None => tree::root(entry, self.base.root.links.clone())?,
+            None => match self.ours().await? {
+                Ok(ours) => ours,
+                Err(conflicts) => {
+                    let with = self.pick().map_or(*head, |pick| pick.theirs());
+                    return Ok(Evaluated::Conflict { conflicts, with });
                 }
-            }
+            },
         };
         let ours = self.ours.insert(ours);
         self.settled = Settled::default();
@@ -213,9 +263,9 @@ impl Landing<'_> {
         let head = self.domain.snapshot(head).await?;
         let merged = merge(objects, &self.base.root, ours, &head.root, &self.request.options).await?;
         if !merged.conflicts.is_empty() {
-            return Ok(Evaluated::Conflict(merged.conflicts));
+            return Ok(Evaluated::Conflict { conflicts: merged.conflicts, with: head.commit.id });
         }
-        self.settled = Settled { blended: merged.blended, overruled: merged.overruled };
+        self.settled = Settled::new(merged.blended, merged.overruled);
         let entry = apply(objects, &merged.edit).await?;
         let links = match merged.links {
             Some(groups) => tree::links(groups)?,
@@ -226,13 +276,13 @@ impl Landing<'_> {
 
     /// A directory's own time alone is no change worth a commit.
     async fn compare(&self, root: Root, head: Arc<Snapshot>) -> Result<Evaluated, RepoError> {
-        if root.id == head.root.id && self.request.merged.is_empty() {
+        if root.id == head.root.id && self.merged().is_none() {
             return Ok(Evaluated::Nothing);
         }
         let changed = changed(self.domain.objects(), &head.root.entry, &root.entry).await?;
         let table = |root: &Root| root.links.as_ref().map(|links| links.id);
         let same = changed.is_nothing() && table(&root) == table(&head.root);
-        Ok(match same && self.request.merged.is_empty() {
+        Ok(match same && self.merged().is_none() {
             true => Evaluated::Nothing,
             false => Evaluated::New { root: Box::new(root), changed, head },
         })
@@ -244,9 +294,9 @@ impl Landing<'_> {
         let (root, root_location) = self.upload.place_nodes(root.clone()).await?;
         let mut parents = vec![head.commit.id];
         let mut generation = head.commit.generation;
-        for id in &self.request.merged {
-            generation = generation.max(self.domain.record(id).await?.generation);
-            parents.push(*id);
+        if let Some(id) = self.merged() {
+            generation = generation.max(self.domain.record(&id).await?.generation);
+            parents.push(id);
         }
         let commit = Commit {
             id: CommitId([0; 32]),
@@ -279,11 +329,13 @@ impl Landing<'_> {
     }
 
     async fn proposal(&self, state: &LogState, stored: &Stored) -> Result<Proposal, RepoError> {
-        let change = state.change(self.request.operation, &self.request.branch, Some(stored.commit.id));
+        let operation = self.pick().map_or(Operation::Commit, |pick| pick.operation());
+        let change = state.change(operation, &self.request.branch, Some(stored.commit.id));
         let mut relies_on = Vec::new();
         // A head is live; what else the tree takes bytes from must be judged.
         let base = (stored.head != self.request.base).then_some(&self.request.base);
-        for commit in base.into_iter().chain(&self.request.sources).chain(&self.request.merged) {
+        let theirs = self.pick().map(|pick| pick.theirs());
+        for commit in base.into_iter().chain(&self.request.sources).chain(&theirs) {
             relies_on.extend(self.domain.usable(state, commit).await?);
         }
         Ok(Proposal {

@@ -32,20 +32,20 @@ pub struct ReflogEntry {
 
 /// A record in the order of a walk: children before parents, the newer before the older.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
+pub(super) struct Rank {
     generation: u64,
     time: Time,
-    id: CommitId,
+    pub id: CommitId,
 }
 
 impl Rank {
-    fn of(record: &Commit) -> Rank {
+    pub fn of(record: &Commit) -> Rank {
         Rank { generation: record.generation, time: record.time, id: record.id }
     }
 }
 
 /// The changes of one ref, from a known one back to its creation.
-struct Chain<'a> {
+pub(super) struct Chain<'a> {
     domain: &'a Domain,
     name: RefName,
     /// The next entry to read; none at the end.
@@ -156,7 +156,7 @@ impl Domain {
 
     /// The changes that led to a live ref's target, by which its ancestors can be read side by side instead of one
     /// after the other. A local store answers too fast for that to help.
-    fn chain_of_head(&self, state: &LogState, commit: &CommitId) -> Option<Chain<'_>> {
+    pub(super) fn chain_of_head(&self, state: &LogState, commit: &CommitId) -> Option<Chain<'_>> {
         if self.store().is_local() {
             return None;
         }
@@ -165,7 +165,7 @@ impl Domain {
     }
 
     /// Reads records that a walk of `wanted` more commits will come to.
-    async fn read_ahead(&self, chain: &mut Option<Chain<'_>>, wanted: usize) -> Result<(), RepoError> {
+    pub(super) async fn read_ahead(&self, chain: &mut Option<Chain<'_>>, wanted: usize) -> Result<(), RepoError> {
         let Some(changes) = chain else { return Ok(()) };
         let changes = changes.more().await?;
         if changes.is_empty() {
@@ -173,7 +173,8 @@ impl Domain {
         }
         let targets = changes.iter().filter_map(|(_, change)| change.previous_target).take(wanted);
         let unread: Vec<_> = targets.filter(|target| !self.is_remembered(target)).collect();
-        let reads = stream::iter(unread.iter().map(|target| self.record(target))).buffered(READS_MAX);
+        let reads = unread.into_iter().map(async |target| self.record(&target).await);
+        let reads = stream::iter(reads).buffered(READS_MAX);
         // What cannot be read is missed, and told, when the walk comes to it.
         reads.for_each(|_| std::future::ready(())).await;
         Ok(())

@@ -1,5 +1,6 @@
 #![doc = include_str!("README.md")]
 
+pub mod ancestors;
 pub mod append;
 pub mod attempt;
 pub mod branches;
@@ -13,12 +14,14 @@ pub mod error;
 pub mod follow;
 pub mod fsck;
 pub mod history;
+pub mod integrate;
 pub mod layout;
 pub mod log;
 pub mod mesh;
 pub mod new_domain;
 pub mod objects;
 pub mod packed_table;
+pub mod pick;
 pub mod refs;
 pub mod revision;
 pub mod settings;

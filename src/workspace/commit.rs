@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::conflict::Resolutions;
 use super::earlier::Earlier;
 use super::rebase::{Settle, Settlements};
 use super::refresh::Refreshed;
@@ -11,10 +12,10 @@ use super::state::Result;
 use super::view::Workspace;
 use crate::model::commit::Commit;
 use crate::model::id::CommitId;
-use crate::model::log::Operation;
 use crate::model::merge::{Conflict, MergeOptions};
 use crate::repo::commit::{CommitOutcome, CommitRequest, Landed, land_noted};
 use crate::repo::error::RepoError;
+use crate::repo::pick::Incoming;
 use crate::repo::upload::{ProgressHook, Upload};
 
 /// Uploads of the same contents that garbage collections condemned, one after the other; each takes a collection.
@@ -39,12 +40,12 @@ pub enum Committed {
     Landed(Arc<Commit>),
     /// Nothing was staged that the branch's head does not have.
     Nothing,
-    /// The head changed the same paths; nothing landed, nothing is lost. In tree order.
+    /// The head, or what comes in, changed the same paths; nothing landed, nothing is lost. In tree order.
     Conflict(Vec<Conflict>),
 }
 
 impl Workspace {
-    /// Makes what is staged the newest commit of the branch, merged with what others committed since.
+    /// Makes what is staged the newest commit of the branch, with what comes in, merged with what others committed since.
     /// [`super::error::WorkspaceError::Changing`] names files that do not hold still.
     pub async fn commit(&self, options: CommitOptions) -> Result<Committed> {
         let _verb = self.shared.verb.lock().await;
@@ -52,12 +53,15 @@ impl Workspace {
         if !conflicts.is_empty() {
             return Ok(Committed::Conflict(conflicts));
         }
-        if !self.shared.state.lock().overlay.db.any_change()? {
+        let pick = self.incoming()?;
+        if pick.is_none() && !self.shared.state.lock().overlay.db.any_change()? {
             return Ok(Committed::Nothing);
         }
         for _ in 0..UPLOADS_MAX {
             let mut upload = Upload::begin(&self.shared.domain, options.progress.clone());
             let (tree, edit) = self.staged_edit(&mut upload).await?;
+            let decided = self.decided().await?;
+            let by = |resolutions: Resolutions| MergeOptions { resolutions, ..Default::default() };
             let request = CommitRequest {
                 branch: self.shared.branch.clone(),
                 base: tree.base().commit.id,
@@ -67,9 +71,8 @@ impl Workspace {
                 author: options.author.clone().unwrap_or_else(|| self.shared.domain.actor().to_owned()),
                 message: options.message.clone(),
                 metadata: options.metadata.clone(),
-                operation: Operation::Commit,
-                merged: Vec::new(),
-                options: MergeOptions { resolutions: self.resolutions().await?, ..MergeOptions::default() },
+                incoming: pick.map(|pick| Incoming { pick, options: by(decided.incoming.clone()) }),
+                options: by(decided.with_head()),
                 workspace: Some(self.id()),
             };
             let before_send = |landed: &Landed| {
@@ -80,9 +83,8 @@ impl Workspace {
             match land_noted(&self.shared.domain, &mut upload, &request, &before_send).await? {
                 CommitOutcome::Landed(landed) => return self.landed(tree, landed).await,
                 CommitOutcome::Nothing { head } => return self.had_already(&tree, head).await,
-                CommitOutcome::Conflict { conflicts, head } => {
-                    let decisions = &request.options.resolutions;
-                    self.keep_open_conflicts(&conflicts, decisions, head, tree.change)?;
+                CommitOutcome::Conflict { conflicts, with } => {
+                    self.keep_open_conflicts(&conflicts, &decided, with, tree.change)?;
                     return Ok(Committed::Conflict(conflicts));
                 }
                 CommitOutcome::Condemned { .. } => {}
@@ -133,6 +135,7 @@ impl Workspace {
             let snapshot = self.shared.domain.snapshot(&head).await?;
             self.move_to(snapshot, None, None, &[]).await?;
         }
+        self.forget_incoming()?;
         Ok(Committed::Nothing)
     }
 }

@@ -7,7 +7,8 @@ use crate::model::path::TreePath;
 use crate::model::source::lookup;
 
 impl Workspace {
-    /// Drops what is staged at `path` and below, so that the base shows again; everything, for the root.
+    /// Drops what is staged at `path` and below, so that the base shows again; everything, for the root,
+    /// also what was coming in.
     /// [`WorkspaceError::NotFound`] when neither the working tree nor the base has the path.
     pub async fn discard(&self, path: &TreePath) -> Result<()> {
         let _verb = self.shared.verb.lock().await;
@@ -17,6 +18,9 @@ impl Workspace {
             return Err(WorkspaceError::NotFound);
         }
         self.drop_changes(std::slice::from_ref(path)).await?;
+        if path.is_root() {
+            self.forget_incoming()?;
+        }
         self.forget_conflicts_below(path)
     }
 }

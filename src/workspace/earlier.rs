@@ -166,6 +166,7 @@ impl Workspace {
             if let Refreshed::Conflict(conflicts) = moved {
                 return Ok(conflicts);
             }
+            self.forget_incoming()?;
         }
         self.taken_up()?;
         Ok(Vec::new())
@@ -196,6 +197,7 @@ impl Workspace {
         if !self.commit_landed(to.clone(), &earlier.tree, &earlier.settle).await? {
             return self.move_to(to, Some(earlier), strategy, paths).await;
         }
+        self.forget_incoming()?;
         self.forget_conflicts()?;
         let state = self.shared.state.lock();
         if state.change == earlier.tree.change {

@@ -5,6 +5,7 @@ pub mod commit;
 pub mod conflict;
 pub mod discard;
 pub mod error;
+pub mod incoming;
 pub mod observer;
 pub mod open_file;
 pub mod place;

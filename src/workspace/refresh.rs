@@ -43,12 +43,16 @@ pub enum Refreshed {
 
 impl Workspace {
     /// Moves to the newest head, merging it with what is staged. `strategy` decides conflicts at `paths` and below, or
-    /// everywhere when there are none; what it decides is remembered while others are still open.
+    /// everywhere when there are none, also those with what comes in; what it decides is remembered while others are
+    /// still open.
     pub async fn refresh(&self, strategy: Option<Side>, paths: &[TreePath]) -> Result<Refreshed> {
         let _verb = self.shared.verb.lock().await;
         let conflicts = self.take_up_earlier(strategy, paths).await?;
         if !conflicts.is_empty() {
             return Ok(Refreshed::Conflict(conflicts));
+        }
+        if let Some(side) = strategy {
+            self.decide_incoming(side, paths).await?;
         }
         self.shared.domain.poll().await?;
         let head = self.newest_head()?;
@@ -102,8 +106,11 @@ impl Workspace {
                 self.forget_conflicts()?;
                 return moved;
             }
-            let options =
-                MergeOptions { strategy, strategy_paths: paths.to_vec(), resolutions: self.resolutions().await? };
+            let options = MergeOptions {
+                strategy,
+                strategy_paths: paths.to_vec(),
+                resolutions: self.decided().await?.with_head(),
+            };
             let (tree, merged, settle) = match self.evaluate(&head, earlier, &options).await {
                 Err(WorkspaceError::Stale) => continue,
                 evaluated => evaluated?,

@@ -70,8 +70,8 @@ impl Workspace {
             return Err(WorkspaceError::Busy("the workspace moved to another base while it was committed".into()));
         }
         let taken = Taken::read(tree)?;
-        // On its own base a commit brings nothing that the kernel has not seen.
-        let news = snapshot.commit.parents.first() != Some(&base);
+        // On its own base a commit that takes nothing in brings nothing that the kernel has not seen.
+        let news = snapshot.commit.parents.first() != Some(&base) || self.incoming()?.is_some();
         let may = |state: &State| Ok(!news || state.change == tree.change);
         self.swap(snapshot, Some(&taken), settle, news, &may).await
     }

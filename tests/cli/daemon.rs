@@ -272,3 +272,43 @@ fn only_their_owner_sees_state_and_cache() {
         assert_eq!(mode & 0o777, 0o700, "{}", folder.display());
     }
 }
+
+#[test]
+fn a_merge_is_settled_in_the_mount_with_ordinary_tools() {
+    let mut shell = mounted();
+    let mesh = shell.machine().mesh();
+    let (main, exp) = (mesh.join("sales/main"), mesh.join("sales/exp"));
+    write(main.join("a"), "base");
+    write(main.join("b"), "base");
+    fs::write(main.join(".meshfs/commit"), "First").unwrap();
+    fs::create_dir(&exp).unwrap();
+    for (tree, text) in [(&main, "ours"), (&exp, "theirs")] {
+        write(tree.join("a"), text);
+        fs::write(tree.join(".meshfs/commit"), text).unwrap();
+    }
+    write(exp.join("b"), "only theirs");
+    fs::write(exp.join(".meshfs/commit"), "More").unwrap();
+    shell.change_folder(main.clone());
+    let answer = shell.call("merge sales/exp").transcript();
+    assert!(answer.contains("\na\n") && answer.contains("[exit code 3]"), "{answer}");
+    let side = |side: &str| fs::read_to_string(main.join(".meshfs/conflicts").join(side).join("a")).unwrap();
+    assert_eq!((side("base"), side("ours"), side("theirs")), ("base".into(), "ours".into(), "theirs".into()));
+    assert_eq!(fs::read_to_string(main.join("a")).unwrap(), "ours");
+    let refused = fs::write(main.join(".meshfs/commit"), "Too early").unwrap_err();
+    assert_eq!(refused.raw_os_error(), Some(libc::EBUSY));
+    assert!(fs::read_to_string(main.join(".meshfs/last-error")).unwrap().contains("being merged"));
+    fs::copy(main.join(".meshfs/conflicts/theirs/a"), main.join("a")).unwrap();
+    fs::write(main.join(".meshfs/commit"), "Theirs after all").unwrap();
+    assert_eq!(fs::read_to_string(main.join("a")).unwrap(), "theirs");
+    assert_eq!(fs::read_to_string(main.join("b")).unwrap(), "only theirs", "the mount shows what came in");
+    assert_eq!(fs::read_to_string(main.join(".meshfs/status")).unwrap(), "");
+    assert!(!main.join(".meshfs/conflicts/theirs/a").exists());
+    let log = shell.call("log -n 1 --json").transcript();
+    assert_eq!(log.matches("[ID]").count(), 3, "itself and two parents: {log}");
+    // Moved back and forward, with the kernel told each time.
+    shell.call("reset sales/@main~1").transcript();
+    assert_eq!(fs::read_to_string(main.join("b")).unwrap(), "base");
+    let answer = shell.call("merge sales/exp --strategy theirs").transcript();
+    assert!(answer.contains("[ID]"), "{answer}");
+    assert_eq!(fs::read_to_string(main.join("b")).unwrap(), "only theirs");
+}

@@ -304,3 +304,66 @@ fn find_packs(store: &Path) -> Vec<std::path::PathBuf> {
     }
     found
 }
+
+#[test]
+fn branches_are_merged_and_taken_back() {
+    let mut shell = Shell::with_domain();
+    local_orders(&shell);
+    let folder = shell.folder().to_owned();
+    shell.call("cp ./orders sales/main/ -m First").call("branch create sales/exp").transcript();
+    write(folder.join("exp/2.csv"), "id,price\n2,22\n");
+    write(folder.join("both/1.csv"), "id,price\n1,11\n");
+    shell
+        .call("cp ./exp/2.csv sales/exp/orders/ -m \"Fix the second order\"")
+        .call("merge sales/exp sales/main --dry-run")
+        .call("merge sales/exp sales/main")
+        .call("merge sales/exp sales/main")
+        .call("merge sales/exp sales/main --json")
+        .call("reset sales/@main~1 sales/main")
+        .call("reset sales/@main sales/main --json")
+        .call("merge sales/exp sales/main -m \"Take the fix\" --json")
+        .call("log sales/main -n 1")
+        .call("revert sales/main sales/main")
+        .call("revert sales/main sales/main --parent 1")
+        .call("log sales/main -n 1")
+        .call("cherry-pick sales/exp sales/main --json")
+        .call("reflog sales/main");
+    insta::assert_snapshot!(shell.transcript());
+}
+
+#[test]
+fn a_merge_in_conflict_is_settled_or_given_up() {
+    let mut shell = Shell::with_domain();
+    local_orders(&shell);
+    let folder = shell.folder().to_owned();
+    shell.call("cp ./orders sales/main/ -m First").call("branch create sales/exp").transcript();
+    write(folder.join("here/1.csv"), "id,price\n1,11\n");
+    write(folder.join("there/1.csv"), "id,price\n1,12\n");
+    write(folder.join("settled/1.csv"), "id,price\n1,13\n");
+    shell
+        .call("cp ./here/1.csv sales/main/orders/ -m Here")
+        .call("cp ./there/1.csv sales/exp/orders/ -m There")
+        .transcript();
+    shell
+        .call("merge sales/exp sales/main --dry-run")
+        .call("merge sales/exp sales/main")
+        .call("merge sales/exp sales/main --json")
+        .call("status sales/main")
+        .call("status sales/main --json")
+        .call("commit sales/main -m Merged")
+        .call("merge --abort sales/main")
+        .call("merge --abort sales/main")
+        .call("merge sales/exp sales/main")
+        .call("cp ./settled/1.csv sales/main/orders/")
+        .call("status sales/main")
+        .call("merge sales/exp sales/main")
+        .call("commit sales/main -m Merged")
+        .call("log sales/main -n 1 --json")
+        .call("cat sales/main/orders/1.csv")
+        .call("merge sales/main sales/main")
+        .call("merge sales/exp sales/mian")
+        .call("merge sales/@v1 sales/main")
+        .call("merge sales/exp/orders sales/main")
+        .call("merge");
+    insta::assert_snapshot!(shell.transcript());
+}

@@ -84,8 +84,7 @@ impl Lake {
                 sources: Vec::new(),
                 message: "All at once".to_owned(),
                 metadata: BTreeMap::new(),
-                operation: Operation::Commit,
-                merged: Vec::new(),
+                incoming: None,
                 options: MergeOptions::default(),
                 workspace: None,
             };

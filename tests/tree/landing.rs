@@ -12,7 +12,7 @@ use meshfs::model::edit::{DirEdit, Edit};
 use meshfs::model::entry::{Content, Entry};
 use meshfs::model::gc::Condemned;
 use meshfs::model::id::{CommitId, Nonce};
-use meshfs::model::log::{Fence, Operation};
+use meshfs::model::log::Fence;
 use meshfs::model::merge::{ConflictKind, MergeOptions, Resolution, Side};
 use meshfs::model::time::Time;
 use meshfs::repo::commit::{CommitOutcome, CommitRequest, land};
@@ -56,8 +56,7 @@ pub fn of_edit(domain: &Domain, base: &CommitId, edit: DirEdit) -> CommitRequest
         author: "ann".to_owned(),
         message: "a change".to_owned(),
         metadata: BTreeMap::from([("ticket".to_owned(), "7".to_owned())]),
-        operation: Operation::Commit,
-        merged: Vec::new(),
+        incoming: None,
         options: MergeOptions::default(),
         workspace: None,
     }
@@ -198,7 +197,7 @@ async fn a_conflict_lands_nothing_and_a_resolution_holds_for_what_it_was_made_ag
     let head = commit(&theirs, &[("x", Some("theirs"))]).await;
     let mut upload = Upload::begin(&ours, None);
     let mut request = request(&ours, &mut upload, &base, &[("x", Some("ours")), ("y", Some("ours"))]).await;
-    let CommitOutcome::Conflict { conflicts, head: met } = land(&ours, &mut upload, &request).await.unwrap() else {
+    let CommitOutcome::Conflict { conflicts, with: met } = land(&ours, &mut upload, &request).await.unwrap() else {
         panic!("both wrote x")
     };
     assert_eq!((conflicts.len(), conflicts[0].kind, met), (1, ConflictKind::ModifyModify, head));
@@ -208,7 +207,7 @@ async fn a_conflict_lands_nothing_and_a_resolution_holds_for_what_it_was_made_ag
     request.options.resolutions.insert(conflicts[0].path.clone(), resolution);
     let further = commit(&theirs, &[("x", Some("further"))]).await;
     let outcome = land(&ours, &mut upload, &request).await.unwrap();
-    assert!(matches!(&outcome, CommitOutcome::Conflict { head, .. } if *head == further), "{outcome:?}");
+    assert!(matches!(&outcome, CommitOutcome::Conflict { with, .. } if *with == further), "{outcome:?}");
     commit(&theirs, &[("x", Some("theirs"))]).await;
     let id = landed(land(&ours, &mut upload, &request).await.unwrap());
     assert_eq!(texts(&world, &id).await, owned(&[("x", "ours"), ("y", "ours")]));

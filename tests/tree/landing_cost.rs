@@ -5,8 +5,11 @@ use std::sync::Arc;
 use meshfs::model::edit::{DirEdit, Edit};
 use meshfs::model::entry::{Content, Entry};
 use meshfs::model::id::CommitId;
-use meshfs::repo::commit::land;
+use meshfs::model::merge::MergeOptions;
+use meshfs::repo::commit::{CommitRequest, land};
 use meshfs::repo::domain::Domain;
+use meshfs::repo::integrate::{Integrated, Integration};
+use meshfs::repo::pick::{Incoming, Pick};
 use meshfs::repo::upload::Upload;
 use meshfs::telemetry::counters::{Counts, Verb};
 
@@ -75,4 +78,41 @@ async fn ten_thousand_new_files_cost_few_puts() {
     commit_edit(&sales, upload, &base, edit).await;
     let spent = a.counters.read() - before;
     assert!(puts(spent) <= 12, "{spent:?}");
+}
+
+/// A commit of one more text in a hundred directories, on the head of a branch.
+async fn hundred_changes(domain: &Domain, branch: &str, part: usize) -> CommitId {
+    let (identity, base) = head_of(domain, branch).await;
+    let mut upload = Upload::begin(domain, None);
+    let mut edit = DirEdit::of(&domain.snapshot(&base).await.unwrap().root.entry);
+    let file = sent_file(&mut upload, branch).await;
+    for n in 0..100 {
+        put_at(domain, &mut edit, &format!("deep/day-{:03}/part-{part:02}", n * 10), Edit::Put(file.clone())).await;
+    }
+    let request = CommitRequest { branch: identity, ..of_edit(domain, &base, edit) };
+    landed(land(domain, &mut upload, &request).await.unwrap())
+}
+
+#[tokio::test]
+async fn a_merge_of_a_hundred_changed_files_costs_at_most_thirty_requests() {
+    let (world, a) = World::in_memory().with_sales().await;
+    let sales = a.sales().await;
+    let base = large(&sales).await;
+    sales.create_branch("exp", &base).await.unwrap();
+    hundred_changes(&sales, "main", 1).await;
+    let theirs = hundred_changes(&sales, "exp", 2).await;
+    let b = world.machine(2).await;
+    let sales = b.sales().await;
+    let request = Integration {
+        branch: sales.state().branch("main").unwrap().0,
+        incoming: Incoming { pick: Pick::Merge { commit: theirs }, options: MergeOptions::default() },
+        fast_forward: true,
+        author: "ann".to_owned(),
+        message: "Merge".to_owned(),
+        metadata: Default::default(),
+    };
+    let merged = sales.integrate(&request).await.unwrap();
+    let spent = b.counters.read();
+    assert!(matches!(&merged, Integrated::Landed(commit) if commit.stats.modified == 100), "{merged:?}");
+    assert!(spent.total() <= 30, "{spent:?}");
 }

@@ -5,6 +5,8 @@ mod commit;
 mod conflict;
 mod discard;
 mod follow;
+mod integrate;
+mod merge;
 mod random;
 mod refresh;
 mod restore;

@@ -15,13 +15,13 @@ use meshfs::workspace::attr::{Attr, NewNode, RenameMode, SetAttr, XattrMode};
 use meshfs::workspace::commit::{CommitOptions, Committed};
 use meshfs::workspace::error::WorkspaceError;
 use meshfs::workspace::open_file::OpenFile;
+use meshfs::workspace::place;
 use meshfs::workspace::refresh::Refreshed;
 use meshfs::workspace::view::Workspace;
-use tempfile::TempDir;
 
 use crate::world::{Machine, World};
 
-pub type Result<T> = std::result::Result<T, WorkspaceError>;
+pub type Result<T, E = WorkspaceError> = std::result::Result<T, E>;
 
 pub fn path(text: &str) -> TreePath {
     TreePath::parse(text.as_bytes()).unwrap()
@@ -34,12 +34,11 @@ pub fn all(lines: &[(&str, &str)]) -> All {
     lines.iter().map(|(at, what)| ((*at).to_owned(), (*what).to_owned())).collect()
 }
 
-/// The working tree of `main` on one machine.
+/// The working tree of a branch, `main` unless said otherwise, on one machine.
 pub struct Tree {
     pub machine: Machine,
     pub domain: Domain,
     pub workspace: Arc<Workspace>,
-    folder: TempDir,
 }
 
 /// A mesh with the domain `sales`, and two machines on it.
@@ -56,15 +55,18 @@ pub async fn one() -> (World, Tree) {
 
 impl Tree {
     pub async fn new(machine: Machine) -> Tree {
+        Tree::on(machine, "main").await
+    }
+
+    pub async fn on(machine: Machine, branch: &str) -> Tree {
         let domain = machine.sales().await;
-        let folder = tempfile::tempdir().unwrap();
-        let workspace = open(&domain, &folder, &machine).await;
-        Tree { machine, domain, workspace, folder }
+        let workspace = open(&machine, &domain, branch).await;
+        Tree { machine, domain, workspace }
     }
 
     /// The process ends and another opens the same state folder.
     pub async fn reopen(&mut self) {
-        self.workspace = open(&self.domain, &self.folder, &self.machine).await;
+        self.workspace = open(&self.machine, &self.domain, &self.workspace.branch().name.name).await;
     }
 
     /// Runs an operation on what a path leads to.
@@ -278,8 +280,10 @@ impl Tree {
     }
 }
 
-async fn open(domain: &Domain, folder: &TempDir, machine: &Machine) -> Arc<Workspace> {
-    Workspace::open(domain, "main", folder.path(), machine.mesh.sys().clone()).await.unwrap()
+async fn open(machine: &Machine, domain: &Domain, branch: &str) -> Arc<Workspace> {
+    let (identity, _) = domain.state().branch(branch).unwrap();
+    let folder = place::folder(machine.mesh.state_dir(), domain, &identity);
+    Workspace::open(domain, branch, &folder, machine.mesh.sys().clone()).await.unwrap()
 }
 
 pub async fn read_all(workspace: &Workspace, file: &OpenFile) -> Result<String> {

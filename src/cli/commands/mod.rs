@@ -2,6 +2,7 @@
 
 pub mod branch;
 pub mod cat;
+pub mod cherry_pick;
 pub mod commit;
 pub mod cp;
 pub mod diff;
@@ -13,10 +14,13 @@ pub mod fsck;
 pub mod init;
 pub mod log;
 pub mod ls;
+pub mod merge;
 pub mod mount;
 pub mod reflog;
 pub mod refresh;
+pub mod reset;
 pub mod restore;
+pub mod revert;
 pub mod show;
 pub mod stat;
 pub mod status;
@@ -54,6 +58,10 @@ pub async fn run(context: &Context<'_>, command: Command) -> Result<(), Failure>
         Command::Commit(command) => command.run(context).await,
         Command::Discard(command) => command.run(context).await,
         Command::Refresh(command) => command.run(context).await,
+        Command::Merge(command) => command.run(context).await,
+        Command::CherryPick(command) => command.run(context).await,
+        Command::Revert(command) => command.run(context).await,
+        Command::Reset(command) => command.run(context).await,
         Command::Restore(command) => command.run(context).await,
         Command::Ls(command) => command.run(context).await,
         Command::Cat(command) => command.run(context).await,

@@ -9,7 +9,6 @@ use crate::cli::{render, working};
 use crate::daemon::control::protocol::{BranchName, Reply, Request};
 use crate::daemon::failure::Failure;
 use crate::model::id::CommitId;
-use crate::model::merge::Side;
 use crate::model::path::TreePath;
 use serde::Serialize;
 use std::os::unix::ffi::OsStrExt;
@@ -19,9 +18,9 @@ use std::os::unix::ffi::OsStrExt;
 pub enum StrategyName {
     /// Report the conflict and change nothing
     Fail,
-    /// The workspace's version
+    /// The version of the working tree, or of the branch that is merged into
     Ours,
-    /// The branch's version
+    /// The other one
     Theirs,
 }
 
@@ -53,11 +52,7 @@ pub struct Refresh {
 impl Refresh {
     pub async fn run(self, context: &Context<'_>) -> Result<(), Failure> {
         let (branch, paths) = self.targets(context)?;
-        let strategy = match self.strategy {
-            None | Some(StrategyName::Fail) => None,
-            Some(StrategyName::Ours) => Some(Side::Ours),
-            Some(StrategyName::Theirs) => Some(Side::Theirs),
-        };
+        let strategy = self.strategy.and_then(StrategyName::side);
         let outcome = {
             let _progress = context.ui.spinner("refreshing");
             context.perform(Request::Refresh { branch, strategy, paths }).await

@@ -6,6 +6,7 @@ use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::{render, working};
 use crate::daemon::failure::Failure;
+use crate::daemon::integrate;
 
 /// Show uncommitted changes.
 ///
@@ -31,6 +32,14 @@ impl Status {
         let status = working::status(context, branch, &address.path).await?;
         if self.json.json {
             return context.ui.json(&status);
+        }
+        if let Some(incoming) = &status.incoming {
+            let open = match incoming.open {
+                0 => "commit makes it".to_owned(),
+                1 => "1 conflict is not settled, see .meshfs/conflicts".to_owned(),
+                open => format!("{open} conflicts are not settled, see .meshfs/conflicts"),
+            };
+            context.ui.note(&format!("{} is under way: {open}", integrate::told(&incoming.pick)));
         }
         render::changes(context.ui, &status.changes)
     }

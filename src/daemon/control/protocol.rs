@@ -13,9 +13,10 @@ use crate::model::id::CommitId;
 use crate::model::merge::Side;
 use crate::model::path::TreePath;
 use crate::model::report::{ChangeReport, CommitReport};
+use crate::repo::pick::Pick;
 
 /// Both ends must speak the same version: they are one program, restarted at different times.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Longest line, in bytes: a status of a few hundred thousand changed paths.
 pub const LINE_BYTES_MAX: usize = 256 << 20;
@@ -48,6 +49,50 @@ pub struct Version {
 pub enum VersionTree {
     Snapshot(CommitName),
     Working(BranchName),
+}
+
+/// A commit that something is taken from: `D/B` is the head of a branch, and never a tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Source {
+    Commit(CommitName),
+    Branch(BranchName),
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Source::Commit(CommitName { revision: Some(revision), .. }) => write!(f, "@{revision}"),
+            Source::Branch(BranchName { branch: Some(branch), .. }) => f.write_str(branch),
+            Source::Commit(CommitName { domain, revision: None })
+            | Source::Branch(BranchName { domain, branch: None }) => f.write_str(domain),
+        }
+    }
+}
+
+/// What is taken of a commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Taking {
+    Merge,
+    CherryPick,
+    Revert,
+}
+
+/// A merge, a cherry-pick, a revert.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Integrate {
+    pub taking: Taking,
+    pub source: Source,
+    /// Of a commit with several: the parent against which it is taken, from 1 on.
+    pub parent: Option<usize>,
+    pub into: BranchName,
+    /// None: what the commit says by itself; a merge then moves the branch where that is enough.
+    pub message: Option<String>,
+    pub author: String,
+    pub strategy: Option<Side>,
+    /// Only tell what would change.
+    pub dry_run: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,6 +147,15 @@ pub enum Request {
         metadata: BTreeMap<String, String>,
         author: String,
     },
+    Integrate(Integrate),
+    /// Gives up what met conflicts and is kept in a working tree.
+    GiveUp {
+        branch: BranchName,
+    },
+    Reset {
+        source: Source,
+        into: BranchName,
+    },
     Refresh {
         branch: BranchName,
         strategy: Option<Side>,
@@ -126,7 +180,13 @@ pub enum Request {
 impl Request {
     /// Does this change nothing, however it ends?
     pub fn only_asks(&self) -> bool {
-        matches!(self, Request::Ping | Request::Status { .. } | Request::Compare { .. })
+        matches!(
+            self,
+            Request::Ping
+                | Request::Status { .. }
+                | Request::Compare { .. }
+                | Request::Integrate(Integrate { dry_run: true, .. })
+        )
     }
 }
 
@@ -152,6 +212,11 @@ pub enum Reply {
         base: CommitId,
         moved: bool,
     },
+    /// Where the branch pointed, and points.
+    Reset {
+        old: CommitId,
+        new: CommitId,
+    },
 }
 
 /// A workspace: the branch, the commit it is on, what is staged.
@@ -161,6 +226,18 @@ pub struct StatusReport {
     pub branch: String,
     pub base: CommitId,
     pub changes: Vec<ChangeReport>,
+    /// What the next commit takes in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incoming: Option<IncomingReport>,
+}
+
+/// A merge, cherry-pick or revert that met conflicts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IncomingReport {
+    #[serde(flatten)]
+    pub pick: Pick,
+    /// Conflicts that nobody has settled.
+    pub open: usize,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

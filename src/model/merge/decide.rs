@@ -1,6 +1,6 @@
 //! Decisions of a merge: what the table, earlier resolutions and the strategy make of a disagreement.
 
-use super::table::{conflict_kind, merge_entry, merge_meta, same_meta};
+use super::table::{conflict_kind, is_disputed, merge_entry, merge_meta, same_meta};
 use super::{Conflict, ConflictKind, MergeOptions, Side};
 use crate::model::entry::{Entry, Kind, Meta};
 use crate::model::path::TreePath;
@@ -96,7 +96,7 @@ impl Decisions<'_> {
         let conflict = Conflict {
             path: path.clone(),
             kind,
-            base: sides.base.cloned(),
+            base: sides.base.filter(|base| !is_disputed(base)).cloned(),
             ours: sides.ours.cloned(),
             theirs: sides.theirs.cloned(),
         };

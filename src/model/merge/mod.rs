@@ -23,6 +23,8 @@ mod walk;
 
 use decide::Decisions;
 
+pub use table::disputed;
+
 /// One of the two sides of a merge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

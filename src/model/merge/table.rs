@@ -1,8 +1,20 @@
 //! The table of a merge: what becomes of one entry that both sides changed.
 
 use super::ConflictKind;
-use crate::model::entry::{Entry, Kind, Meta, same_xattrs};
+use crate::model::entry::{Content, Entry, Kind, Meta, same_xattrs};
 use crate::model::time::Time;
+
+/// What stands in a base made of several commits where those have no version in common: no side has it, so that both
+/// count as having changed it, and have to agree.
+pub fn disputed() -> Entry {
+    let content = Content::Unknown { kind: 0, size: 0, canonical: b"disputed".to_vec(), stored: Vec::new() };
+    Entry { meta: Meta { mode: 0, owner: None, mtime: Time(0), xattrs: Vec::new() }, content }
+}
+
+/// Can this be what both sides come from?
+pub(super) fn is_disputed(entry: &Entry) -> bool {
+    matches!(&entry.content, Content::Unknown { kind: 0, .. })
+}
 
 /// One value on three sides: whoever changed it against base has it; changed by both to different values, nobody.
 fn field<T>(base: Option<T>, ours: T, theirs: T, same: impl Fn(&T, &T) -> bool) -> Option<T> {
@@ -35,7 +47,7 @@ pub(super) fn merge_meta(base: Option<&Meta>, ours: &Meta, theirs: &Meta) -> Opt
 
 /// Merges what is no directory: content together with its kind as one field, then mode, owner and extended attributes.
 pub(super) fn merge_entry(base: Option<&Entry>, ours: &Entry, theirs: &Entry) -> Option<Entry> {
-    let base = base.filter(|base| base.kind() != Kind::Dir);
+    let base = base.filter(|base| base.kind() != Kind::Dir && !is_disputed(base));
     let content = field(base, ours, theirs, |a, b| a.content_key() == b.content_key())?.content.clone();
     let meta = merge_meta(base.map(|base| &base.meta), &ours.meta, &theirs.meta)?;
     Some(Entry { meta, content })

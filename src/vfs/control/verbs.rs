@@ -16,6 +16,10 @@ use std::sync::Arc;
 /// Paths that a message names; `.meshfs/conflicts` shows all.
 const PATHS_NAMED_MAX: usize = 10;
 
+/// Who changed what is in conflict.
+const OTHERS_COMMITTED: &str = "others committed";
+const OTHERS_MERGED: &str = "what is being merged brings";
+
 /// Performs a command to its end.
 pub(super) async fn run(
     branch: &Arc<Branch>,
@@ -28,7 +32,9 @@ pub(super) async fn run(
         Command::Commit(message) => commit(branch, workspace, message, author, began).await,
         Command::Refresh => match workspace.refresh(None, &[]).await.map_err(|error| branch.refused(error))? {
             Refreshed::Moved { .. } | Refreshed::Current => Ok(()),
-            Refreshed::Conflict(conflicts) => Err(in_conflict(conflicts.iter().map(|conflict| &conflict.path))),
+            Refreshed::Conflict(conflicts) => {
+                Err(in_conflict(OTHERS_COMMITTED, conflicts.iter().map(|conflict| &conflict.path)))
+            }
         },
         Command::Discard(path) => workspace.discard(&path).await.map_err(|error| match branch.refused(error) {
             VfsError::NotFound => VfsError::Unknown(format!(
@@ -57,21 +63,25 @@ async fn commit(
             branch.control().nothing(before);
             return Ok(());
         }
-        Ok(Committed::Conflict(conflicts)) => in_conflict(conflicts.iter().map(|conflict| &conflict.path)),
+        Ok(Committed::Conflict(conflicts)) => {
+            let met = workspace.met_incoming(&conflicts).map_err(|error| branch.refused(error))?;
+            let who = if met.is_some() { OTHERS_MERGED } else { OTHERS_COMMITTED };
+            in_conflict(who, conflicts.iter().map(|conflict| &conflict.path))
+        }
         Err(error) => branch.refused(error),
     };
     branch.control().failed(&message, failure.to_string(), workspace.head());
     Err(failure)
 }
 
-fn in_conflict<'a>(paths: impl ExactSizeIterator<Item = &'a TreePath>) -> VfsError {
+fn in_conflict<'a>(who: &str, paths: impl ExactSizeIterator<Item = &'a TreePath>) -> VfsError {
     let count = paths.len();
     let mut named: Vec<String> = paths.take(PATHS_NAMED_MAX).map(|path| quote(path.as_bytes()).into_owned()).collect();
     if count > named.len() {
         named.push(format!("and {} more", count - named.len()));
     }
     VfsError::Busy(format!(
-        "others committed changes to the same paths, nothing was lost: {}. `.meshfs/conflicts` has the three sides of each; put right what is in the working tree, or `meshfs refresh --strategy ours|theirs ./PATH`, then commit again",
+        "{who} changes to the same paths, nothing was lost: {}. `.meshfs/conflicts` has the three sides of each; put right what is in the working tree, or `meshfs refresh --strategy ours|theirs ./PATH`, then commit again",
         named.join(", ")
     ))
 }
@@ -90,7 +100,7 @@ mod tests {
     #[test]
     fn a_conflict_names_its_first_paths_and_the_next_step() {
         let paths: Vec<TreePath> = (0..12).map(|at| TreePath::parse(format!("p{at}").as_bytes()).unwrap()).collect();
-        let text = in_conflict(paths.iter()).to_string();
+        let text = in_conflict(OTHERS_COMMITTED, paths.iter()).to_string();
         assert!(text.contains("p0, p1") && text.contains("p9, and 2 more") && !text.contains("p10"), "{text}");
         assert!(text.contains("--strategy ours|theirs ./PATH"), "{text}");
     }
