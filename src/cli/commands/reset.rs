@@ -46,7 +46,7 @@ impl Reset {
             Reply::Reset { old, new } => {
                 match old == new {
                     true => context.ui.note("it is there already"),
-                    false => context.ui.note(&format!("it was at {old}: a reset to that undoes this")),
+                    false => context.ui.note(format!("it was at {old}: a reset to that undoes this")),
                 }
                 context.ui.line(new)
             }

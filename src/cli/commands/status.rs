@@ -39,7 +39,7 @@ impl Status {
                 1 => "1 conflict is not settled, see .meshfs/conflicts".to_owned(),
                 open => format!("{open} conflicts are not settled, see .meshfs/conflicts"),
             };
-            context.ui.note(&format!("{} is under way: {open}", integrate::told(&incoming.pick)));
+            context.ui.note(format!("{} is under way: {open}", integrate::told(&incoming.pick)));
         }
         render::changes(context.ui, &status.changes)
     }
