@@ -1,18 +1,29 @@
-//! Inode numbers that committed things got while they were staged.
+//! Inode numbers and ctimes that committed things got while they were staged.
 
 use super::error::OverlayError;
 use super::node::OriginPath;
 use super::schema::Db;
+use crate::model::time::Time;
+
+/// What is kept of a committed thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub ino: u64,
+    /// None: its mtime.
+    pub ctime: Option<Time>,
+}
 
 impl Db {
     pub fn any_number(&self) -> Result<bool, OverlayError> {
         Ok(self.one("SELECT EXISTS (SELECT 1 FROM number)", [])?.unwrap_or(false))
     }
 
-    /// The number that `path` has while its content is `content`.
-    pub fn number(&self, path: &OriginPath, content: &[u8]) -> Result<Option<u64>, OverlayError> {
-        let sql = "SELECT ino FROM number WHERE path = ?1 AND content = ?2";
-        Ok(self.one::<i64>(sql, (path.as_bytes(), content))?.map(|ino| ino as u64))
+    /// What is kept of `path` while its content is `content`.
+    pub fn kept(&self, path: &OriginPath, content: &[u8]) -> Result<Option<Kept>, OverlayError> {
+        let sql = "SELECT ino, ctime FROM number WHERE path = ?1 AND content = ?2";
+        self.first(sql, (path.as_bytes(), content), |row| {
+            Ok(Kept { ino: row.get::<_, i64>(0)? as u64, ctime: row.get::<_, Option<i64>>(1)?.map(Time) })
+        })
     }
 
     /// Has any path this number?
@@ -20,9 +31,9 @@ impl Db {
         Ok(self.one::<i64>("SELECT 1 FROM number WHERE ino = ?1", [ino as i64])?.is_some())
     }
 
-    pub fn put_number(&self, path: &OriginPath, content: &[u8], ino: u64) -> Result<(), OverlayError> {
-        let sql = "INSERT OR REPLACE INTO number (path, content, ino) VALUES (?1, ?2, ?3)";
-        self.run(sql, (path.as_bytes(), content, ino as i64))?;
+    pub fn put_kept(&self, path: &OriginPath, content: &[u8], kept: Kept) -> Result<(), OverlayError> {
+        let sql = "INSERT OR REPLACE INTO number (path, content, ino, ctime) VALUES (?1, ?2, ?3, ?4)";
+        self.run(sql, (path.as_bytes(), content, kept.ino as i64, kept.ctime.map(|time| time.0)))?;
         Ok(())
     }
 
@@ -49,5 +60,27 @@ impl Db {
     pub fn delete_seed(&self, path: &OriginPath) -> Result<(), OverlayError> {
         self.run("DELETE FROM seed WHERE path = ?1", [path.as_bytes()])?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_version_1_kept_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = OriginPath::from_bytes(b"a/b".to_vec());
+        let kept = Kept { ino: 7, ctime: None };
+        let db = Db::open(folder.path()).unwrap();
+        db.put_kept(&path, b"content", kept).unwrap();
+        db.pragmas("ALTER TABLE number DROP COLUMN ctime; PRAGMA user_version = 1").unwrap();
+        drop(db);
+        let db = Db::open(folder.path()).unwrap();
+        assert_eq!(db.kept(&path, b"content").unwrap(), Some(kept));
+        let kept = Kept { ctime: Some(Time(5)), ..kept };
+        db.put_kept(&path, b"content", kept).unwrap();
+        drop(db);
+        assert_eq!(Db::open(folder.path()).unwrap().kept(&path, b"content").unwrap(), Some(kept));
     }
 }

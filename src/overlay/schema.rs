@@ -64,8 +64,13 @@ CREATE TABLE xattr (
     PRIMARY KEY (ino, name)
 ) WITHOUT ROWID;
 
--- Numbers that committed things got while they were staged, kept while path (as its seed) and content stay.
-CREATE TABLE number (path BLOB PRIMARY KEY, content BLOB NOT NULL, ino INTEGER NOT NULL) WITHOUT ROWID;
+-- What committed things got here while they were staged, kept while path (as its seed) and content stay.
+CREATE TABLE number (
+    path BLOB PRIMARY KEY,
+    content BLOB NOT NULL,
+    ino INTEGER NOT NULL,
+    ctime INTEGER                   -- NULL: its mtime
+) WITHOUT ROWID;
 CREATE INDEX number_ino ON number (ino);
 
 -- Directories that a commit moved: their numbers, and all below, go on being hashed from where they were.
@@ -82,6 +87,9 @@ CREATE TABLE conflict (
     PRIMARY KEY (path, head)
 ) WITHOUT ROWID;
 ";
+
+/// What makes version 2 of version 1.
+const FROM_VERSION_1: &str = "ALTER TABLE number ADD COLUMN ctime INTEGER;";
 
 /// Kept for the write-ahead log, which SQLite begins anew after about 4 MiB and one transaction.
 const LOG_RESERVED_BYTES: u64 = 8 << 20;
@@ -151,8 +159,8 @@ impl Db {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|source| db_error(path, source))?;
         let db = Db { connection, path: path.to_owned() };
-        db.pragmas("PRAGMA query_only = ON;")?;
         db.check_version()?;
+        db.pragmas("PRAGMA query_only = ON;")?;
         Ok(db)
     }
 
@@ -182,12 +190,17 @@ impl Db {
         let found: i64 = self.one("PRAGMA user_version", [])?.unwrap_or(0);
         match found {
             SCHEMA_VERSION => Ok(()),
-            0 => self.transaction(|db| {
-                db.pragmas(TABLES)?;
-                db.pragmas(&format!("PRAGMA user_version = {SCHEMA_VERSION}"))
-            }),
+            0 => self.bring_to_version(TABLES),
+            1 => self.bring_to_version(FROM_VERSION_1),
             found => Err(OverlayError::Version { path: self.path.clone(), found, known: SCHEMA_VERSION }),
         }
+    }
+
+    fn bring_to_version(&self, statements: &str) -> Result<(), OverlayError> {
+        self.transaction(|db| {
+            db.pragmas(statements)?;
+            db.pragmas(&format!("PRAGMA user_version = {SCHEMA_VERSION}"))
+        })
     }
 
     pub fn path(&self) -> &Path {

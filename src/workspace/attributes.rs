@@ -38,7 +38,10 @@ impl State {
     pub fn attr(&self, inode: &Inode) -> Result<Attr> {
         match inode {
             Inode::Staged(node) => self.row_attr(node),
-            Inode::Base(base) => Ok(entry_attr(base.ino, &base.entry, self.base_links(base))),
+            Inode::Base(base) => {
+                let attr = entry_attr(base.ino, &base.entry, self.base_links(base));
+                Ok(Attr { ctime: base.ctime.unwrap_or(attr.ctime), ..attr })
+            }
             Inode::Detached(ino, entry) => Ok(entry_attr(*ino, entry, 0)),
         }
     }
@@ -56,10 +59,7 @@ impl State {
         let (size, blocks) = if node.staged {
             let file = self.overlay.files.identity(node.ino)?;
             mtime = file.mtime;
-            // A write moves both; a time set into the future is no write.
-            if mtime <= self.now() {
-                ctime = ctime.max(mtime);
-            }
+            ctime = self.ctime_of_staged(node, mtime);
             let all_here = node.under.is_none();
             (file.size, if all_here { file.blocks } else { file.size.div_ceil(BLOCK_BYTES) })
         } else {
@@ -80,6 +80,12 @@ impl State {
             atime: mtime,
             nlink: node.nlink,
         })
+    }
+
+    /// The ctime of a file whose bytes are, or were, staged with this mtime.
+    pub fn ctime_of_staged(&self, node: &Node, mtime: Time) -> Time {
+        // A write moves both; a time set into the future is no write.
+        if mtime <= self.now() { node.ctime.max(mtime) } else { node.ctime }
     }
 
     /// Changes everything but the size.

@@ -52,13 +52,13 @@ impl State {
         let entry = Arc::new(base.entry.clone());
         let Some(group) = group else {
             let origin = Origin { path: base.path.clone(), entry };
-            let node = self.put_row(derived_node(base.ino, origin))?;
+            let node = self.put_row(base.row(origin))?;
             self.overlay.db.put_dirent(base.parent, &base.name, Dirent::Ino(base.ino), true)?;
             return Ok(node);
         };
         let origin = Origin { path: self.canonical(&base.path, &base.entry), entry };
         let nlink = u32::try_from(group.0.len()).unwrap_or(LINKS_MAX);
-        let node = self.put_row(Node { nlink, ..derived_node(base.ino, origin) })?;
+        let node = self.put_row(Node { nlink, ..base.row(origin) })?;
         for path in &group.0 {
             if let Some((parent, name)) = path.split_last() {
                 let parent = self.dir_of_origin(&parent)?;

@@ -15,6 +15,7 @@ use crate::model::tree::DirContent;
 use crate::overlay::Overlay;
 use crate::overlay::dirent::Dirent;
 use crate::overlay::node::{Node, Origin, OriginPath};
+use crate::overlay::number::Kept;
 use crate::repo::domain::Snapshot;
 use crate::repo::objects::Objects;
 use crate::sys::Sys;
@@ -83,6 +84,16 @@ pub struct BaseInode {
     /// Where it is in the base.
     pub path: OriginPath,
     pub entry: Entry,
+    /// When it was last changed here, should that not be its mtime.
+    pub ctime: Option<Time>,
+}
+
+impl BaseInode {
+    /// Its row, which differs from its origin in nothing yet.
+    pub fn row(&self, origin: Origin) -> Node {
+        let node = derived_node(self.ino, origin);
+        Node { ctime: self.ctime.unwrap_or(node.ctime), ..node }
+    }
 }
 
 /// A directory's base: where its children come from when it says nothing of them itself.
@@ -331,7 +342,11 @@ impl State {
                 return self.resolve_gone(ino);
             };
             let path = through.path.child(&name);
-            here = Inode::Base(Box::new(BaseInode { ino: ino_below, parent, name: name.into_vec(), path, entry }));
+            // Of the directories above, nobody asks for it.
+            let kept = if ino_below == ino { self.kept(&path, &entry)? } else { None };
+            let ctime = kept.filter(|kept| kept.ino == ino).and_then(|kept| kept.ctime);
+            let name = name.into_vec();
+            here = Inode::Base(Box::new(BaseInode { ino: ino_below, parent, name, path, entry, ctime }));
         }
         Ok(here)
     }
@@ -371,8 +386,8 @@ impl State {
 
     /// An untouched child with its number.
     pub fn base_inode(&mut self, parent: u64, name: &[u8], path: OriginPath, entry: Entry) -> Result<BaseInode> {
-        let ino = self.number_of(&path, &entry)?;
-        Ok(BaseInode { ino, parent, name: name.to_vec(), path, entry })
+        let Kept { ino, ctime } = self.number_of(&path, &entry)?;
+        Ok(BaseInode { ino, parent, name: name.to_vec(), path, entry, ctime })
     }
 
     /// The path that gives an untouched thing its number: of several names of one file the first.
@@ -389,16 +404,23 @@ impl State {
         group.and_then(|group| group.0.first()).map_or_else(|| path.clone(), OriginPath::of_base)
     }
 
-    fn number_of(&mut self, path: &OriginPath, entry: &Entry) -> Result<u64> {
-        let mark = number::content_mark(entry);
-        let canonical = self.canonical(path, entry);
-        let seed = self.seeds.seed(&canonical);
-        if self.any_number
-            && let Some(kept) = self.overlay.db.number(&seed, &mark)?
-            && self.row(kept)?.is_none()
+    /// What is kept of an untouched thing.
+    fn kept(&self, path: &OriginPath, entry: &Entry) -> Result<Option<Kept>> {
+        if !self.any_number {
+            return Ok(None);
+        }
+        let seed = self.seeds.seed(&self.canonical(path, entry));
+        Ok(self.overlay.db.kept(&seed, &number::content_mark(entry))?)
+    }
+
+    fn number_of(&mut self, path: &OriginPath, entry: &Entry) -> Result<Kept> {
+        if let Some(kept) = self.kept(path, entry)?
+            && self.row(kept.ino)?.is_none()
         {
             return Ok(kept);
         }
+        let mark = number::content_mark(entry);
+        let seed = self.seeds.seed(&self.canonical(path, entry));
         for attempt in 0.. {
             let ino = self.numbering.number(&seed, &mark, attempt);
             // Equal number and content: the same thing, perhaps under another of its names.
@@ -408,7 +430,7 @@ impl State {
                 Some(Place::Staged) | None => false,
             };
             if !taken_here && !self.number_is_stored(ino)? {
-                return Ok(ino);
+                return Ok(Kept { ino, ctime: None });
             }
         }
         Err(WorkspaceError::NoSpace("no inode number is free".into()))
@@ -428,12 +450,12 @@ impl State {
         }
     }
 
-    /// Keeps `ino` as the number of what is at `path`, inside a transaction, should its hash be another.
-    pub fn keep_number(&mut self, path: &OriginPath, mark: &ContentMark, ino: u64) -> Result<()> {
+    /// Keeps number and ctime of what is at `path`, inside a transaction, where they do not follow from what it is.
+    pub fn keep_number(&mut self, path: &OriginPath, mark: &ContentMark, kept: Kept) -> Result<()> {
         let seed = self.seeds.seed(path);
-        self.overlay.db.delete_number(&seed, ino)?;
-        if self.numbering.number(&seed, mark, 0) != ino {
-            self.overlay.db.put_number(&seed, mark, ino)?;
+        self.overlay.db.delete_number(&seed, kept.ino)?;
+        if self.numbering.number(&seed, mark, 0) != kept.ino || kept.ctime.is_some() {
+            self.overlay.db.put_kept(&seed, mark, kept)?;
             self.any_number = true;
         }
         Ok(())

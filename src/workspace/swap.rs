@@ -217,7 +217,8 @@ impl State {
         self.change(|state| {
             state.overlay.db.delete_extents(ino)?;
             let mtime = origin.entry.meta.mtime;
-            let node = Node { staged: false, settled: false, under: None, mtime, ..(*node).clone() };
+            let ctime = state.ctime_of_staged(&node, mtime);
+            let node = Node { staged: false, settled: false, under: None, mtime, ctime, ..(*node).clone() };
             state.put_row(node)?;
             state.then(After::RemoveFile(ino));
             Ok(())

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use meshfs::model::entry::Kind;
+use meshfs::model::time::Time;
 use meshfs::workspace::attr::Attr;
 use meshfs::workspace::error::WorkspaceError;
 
@@ -12,10 +13,10 @@ use crate::common::reference::model::{File, Id, Model, ROOT};
 /// Names asked for at once: few, so that listings go on from cursors all the time.
 const BATCH: usize = 3;
 
-/// Inode numbers seen so far: they stay, through crashes and commits.
+/// Inode numbers and ctimes seen so far: through crashes and commits the ones stay, the others never go back.
 #[derive(Default)]
 pub struct Numbers {
-    by_path: HashMap<Id, u64>,
+    by_path: HashMap<Id, (u64, Time)>,
     forgotten: Vec<String>,
 }
 
@@ -26,9 +27,11 @@ impl Numbers {
         self.forgotten.push(format!("{path}/"));
     }
 
-    fn check(&mut self, path: &str, id: Id, ino: u64) {
+    fn check(&mut self, path: &str, id: Id, attr: &Attr) {
         if !self.forgotten.iter().any(|below| path.starts_with(below.as_str())) {
-            assert_eq!(*self.by_path.entry(id).or_insert(ino), ino, "the inode number of {path} changed");
+            let (ino, ctime) = self.by_path.insert(id, (attr.ino, attr.ctime)).unwrap_or((attr.ino, attr.ctime));
+            assert_eq!(ino, attr.ino, "the inode number of {path} changed");
+            assert!(ctime <= attr.ctime, "the ctime of {path} went back from {ctime:?} to {:?}", attr.ctime);
         }
     }
 }
@@ -68,7 +71,7 @@ fn compare_dir(
         let attr = machine.run(|workspace| workspace.lookup(ino, name)).unwrap();
         assert_eq!(attr, *listed, "`{path}` looked up and listed");
         assert_eq!(*seen.entry(attr.ino).or_insert(child), child, "`{path}` shares its number with something else");
-        numbers.check(&path, child, attr.ino);
+        numbers.check(&path, child, &attr);
         compare_attr(&path, &attr, model, child);
         compare_content(machine, &path, attr.ino, model.file(child));
         if attr.kind == Kind::Dir {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use meshfs::model::commit::Stats;
 use meshfs::model::id::CommitId;
@@ -71,6 +72,47 @@ async fn attributes_and_hard_links_are_committed() {
     other.write("b", "2").await;
     let id = other.commit().await;
     assert_eq!(committed(&world, &id).await, all(&[("a", "2"), ("b", "2")]));
+}
+
+/// Git takes a file of another number or ctime for changed, and reads it.
+#[tokio::test]
+async fn number_and_ctime_of_what_is_committed_stay() {
+    let (_world, mut tree) = one().await;
+    for name in ["written", "mode", "linked", "dated", "dir/inside", "moved"] {
+        tree.write(name, name).await;
+    }
+    tree.commit().await;
+    tree.machine.clock.advance(Duration::from_secs(1));
+    tree.chmod("mode", 0o600).await;
+    tree.link("linked", "dir/link").await.unwrap();
+    // As `cp -a` does; a directory too.
+    tree.touch("dated", 1_000_000_000).await;
+    tree.touch("dir", 1_000_000_000).await;
+    tree.rename("moved", "dir/moved").await.unwrap();
+    let paths = ["", "written", "mode", "linked", "dir/link", "dated", "dir", "dir/inside", "dir/moved"];
+    let local = async |tree: &Tree| {
+        let mut local = Vec::new();
+        for path in paths {
+            let attr = tree.attr(path).await;
+            local.push((path, attr.ino, attr.ctime));
+        }
+        local
+    };
+    let staged = local(&tree).await;
+    tree.commit().await;
+    assert_eq!(local(&tree).await, staged, "after the commit");
+    tree.reopen().await;
+    assert_eq!(local(&tree).await, staged, "after opening again");
+    // What is staged anew begins with them, and a change moves the ctime of what it changes only.
+    tree.machine.clock.advance(Duration::from_secs(1));
+    tree.chmod("dated", 0o600).await;
+    assert!(tree.attr("dated").await.ctime > staged[5].2);
+    tree.write("dir/another", "1").await;
+    tree.commit().await;
+    let after = local(&tree).await;
+    for unchanged in [1, 2, 3, 4, 7, 8] {
+        assert_eq!(after[unchanged], staged[unchanged]);
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use super::super::state::{Result, State};
 use super::super::taken::Taken;
 use crate::model::path::TreePath;
 use crate::overlay::node::OriginPath;
+use crate::overlay::number::Kept;
 
 impl State {
     /// What a commit moved keeps its numbers, and what comes to be where it was gets others.
@@ -36,10 +37,10 @@ impl State {
             let seed = seeds.seed(&OriginPath::of_base(was));
             let Some(entry) = base::find_path(&self.objects, &self.snapshot.root.entry, &mapped)? else { continue };
             let mark = number::content_mark(&entry);
-            let kept = self.overlay.db.number(&seed, &mark)?;
-            let ino = kept.unwrap_or_else(|| self.numbering.number(&seed, &mark, 0));
-            if self.row(ino)?.is_none() {
-                self.keep_number(&now, &mark, ino)?;
+            let kept = self.overlay.db.kept(&seed, &mark)?;
+            let kept = kept.unwrap_or_else(|| Kept { ino: self.numbering.number(&seed, &mark, 0), ctime: None });
+            if self.row(kept.ino)?.is_none() {
+                self.keep_number(&now, &mark, kept)?;
             }
         }
         Ok(())

@@ -12,6 +12,7 @@ use crate::model::entry::{Entry, Kind, Xattr};
 use crate::model::path::TreePath;
 use crate::overlay::dirent::{Dirent, NamedDirent};
 use crate::overlay::node::{Node, Origin};
+use crate::overlay::number::Kept;
 use crate::overlay::xattr::StagedValue;
 
 impl State {
@@ -46,7 +47,10 @@ impl State {
             return Ok(());
         }
         let mark = number::content_mark(&origin.entry);
-        self.keep_number(&origin.path, &mark, node.ino)?;
+        let mtime = origin.entry.meta.mtime;
+        let ctime = if node.staged { self.ctime_of_staged(node, mtime) } else { node.ctime };
+        let kept = Kept { ino: node.ino, ctime: Some(ctime).filter(|ctime| *ctime != mtime) };
+        self.keep_number(&origin.path, &mark, kept)?;
         self.delete_row(node.ino)?;
         if node.staged {
             self.then(After::RemoveFile(node.ino));
