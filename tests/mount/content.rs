@@ -42,6 +42,7 @@ fn appending_truncating_and_extending() {
     assert_eq!(fs::read(&path).unwrap(), b"one\nt");
     append.set_len(8).unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"one\nt\0\0\0");
+    assert_eq!(errno(append.set_len(1 << 50)), libc::EFBIG, "larger than the disk's files can be");
     append.write_all(b"x").unwrap();
     assert_eq!(fs::read(&path).unwrap(), b"one\nt\0\0\0x");
     // O_TRUNC on what exists.

@@ -95,6 +95,7 @@ fn discard_takes_a_path_or_everything() {
     assert_eq!(fs::metadata(at("dir/kept")).unwrap().len(), 3);
     assert_eq!(fs::read(at("gone")).unwrap(), b"old");
     assert_eq!(errno(fs::write(control(&mesh, "discard"), "never")), libc::ENOENT);
+    assert!(fs::read_to_string(control(&mesh, "last-error")).unwrap().contains("never"));
     assert_eq!(errno(fs::write(control(&mesh, "discard"), "../up")), libc::EPERM);
 }
 

@@ -4,5 +4,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod builds;
+mod copies;
 mod data;
-mod tools;
+mod databases;
+mod git;
+mod journey;
+mod publish;
+mod together;
