@@ -165,7 +165,8 @@ impl Journey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Stat {
     mode: u32,
-    links: u64,
+    /// Of a folder they count what is in it only until that is committed.
+    links: Option<u64>,
     bytes: u64,
     modified: (i64, i64),
     /// The number and the time of the last change of any kind: each machine's own.
@@ -185,7 +186,7 @@ impl Listing {
                 let about = fs::symlink_metadata(&path).expect("an entry that is there");
                 let stat = Stat {
                     mode: about.mode(),
-                    links: about.nlink(),
+                    links: (!about.is_dir()).then_some(about.nlink()),
                     bytes: about.size(),
                     modified: (about.mtime(), about.mtime_nsec()),
                     local: Some((about.ino(), (about.ctime(), about.ctime_nsec()))),
