@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::commands::{
-    branch, cat, cherry_pick, commit, cp, diff, discard, doctor, domain, du, fsck, init, log, ls, merge, mount, reflog,
-    refresh, reset, restore, revert, show, stat, status, tag, umount,
+    branch, cat, cherry_pick, commit, cp, diff, discard, doctor, domain, du, fsck, gc, init, log, ls, merge, mount,
+    reflog, refresh, reset, restore, revert, show, stat, status, tag, umount,
 };
 
 const AFTER_HELP: &str =
@@ -94,5 +94,6 @@ pub enum Command {
     Stat(stat::Stat),
     Du(du::Du),
     Cp(cp::Cp),
+    Gc(gc::Gc),
     Fsck(fsck::Fsck),
 }

@@ -15,6 +15,7 @@ use crate::model::log::{RefIdentity, RefKind};
 use crate::model::path::TreePath;
 use crate::repo::domain::Domain;
 use crate::repo::error::RepoError;
+use crate::repo::gc::CollectOptions;
 use crate::repo::mesh::{Mesh, NewDomain};
 use crate::workspace::place;
 use crate::workspace::view::Workspace;
@@ -51,6 +52,7 @@ pub async fn perform(host: &dyn Host, request: Request) -> Result<Reply, Failure
         Request::Reset { source, into } => integrate::reset(host, source, into).await,
         Request::Refresh { branch, strategy, paths } => staging::refresh(host, branch, strategy, &paths).await,
         Request::Discard { branch, path } => staging::discard(host, branch, &path).await,
+        Request::Collect { domain, dry_run } => collect(host, &domain, dry_run).await,
         Request::Restore { source, source_path, into, into_path } => {
             staging::restore(host, &source, &source_path, into, &into_path).await
         }
@@ -163,6 +165,13 @@ async fn delete_tag(host: &dyn Host, domain: &str, name: &str) -> Result<Reply, 
     let (tag, now) = tag.map_err(|error| in_domain(&domain, error))?;
     domain.delete_tag(&tag, &now.target).await.map_err(|error| in_domain(&domain, error))?;
     Ok(Reply::Done)
+}
+
+/// One run of the collector on a domain.
+async fn collect(host: &dyn Host, domain: &str, dry_run: bool) -> Result<Reply, Failure> {
+    let domain = open_domain(host.mesh(), domain).await?;
+    let report = domain.collect(&CollectOptions { dry_run, progress: &|_| {} }).await?;
+    Ok(Reply::Collected { report })
 }
 
 /// What is staged on a branch would be out of reach once the branch is gone.

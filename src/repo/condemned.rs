@@ -81,7 +81,7 @@ impl Domain {
     }
 
     /// The list of one epoch; none when it is there no more or is unreadable.
-    async fn condemned_in(&self, epoch: u64) -> Result<Option<Arc<Condemned>>, RepoError> {
+    pub(super) async fn condemned_in(&self, epoch: u64) -> Result<Option<Arc<Condemned>>, RepoError> {
         if let Some(list) = self.0.condemned.by_epoch.lock().get(&epoch) {
             return Ok(Some(list.clone()));
         }

@@ -35,6 +35,18 @@ impl Place {
         format!("{}/commits/{id}", self.prefix)
     }
 
+    pub fn packs_prefix(&self) -> String {
+        format!("{}/packs/", self.prefix)
+    }
+
+    pub fn relocations_prefix(&self) -> String {
+        format!("{}/relocations/", self.prefix)
+    }
+
+    pub fn gc_prefix(&self) -> String {
+        format!("{}/gc/", self.prefix)
+    }
+
     pub fn pack_key(&self, pack: &PackName) -> String {
         format!("{}/packs/{pack}", self.prefix)
     }

@@ -13,6 +13,7 @@ pub mod domain;
 pub mod error;
 pub mod follow;
 pub mod fsck;
+pub mod gc;
 pub mod history;
 pub mod integrate;
 pub mod layout;

@@ -145,6 +145,11 @@ impl Head {
         }
     }
 
+    /// The next entry as a fence: it changes no ref, and everyone who puts an entry after it knows of this one.
+    pub fn next_fence(&self, fence: Fence, packed: Option<(ChunkId, Location)>, stamp: Stamp) -> Entry {
+        Entry { fence, ..self.next(Vec::new(), packed, stamp) }
+    }
+
     /// What the next entry makes was created by it.
     fn numbered(&self, mut changes: Vec<Change>) -> Vec<Change> {
         for change in changes.iter_mut().filter(|change| change.operation == Operation::Create) {

@@ -82,7 +82,7 @@ impl Domain {
     }
 
     /// The newest entry not after `time`, below `above`; 0 when all are later. Times never go back along a log.
-    async fn newest_entry_at(&self, time: Time, above: u64) -> Result<u64, RepoError> {
+    pub(super) async fn newest_entry_at(&self, time: Time, above: u64) -> Result<u64, RepoError> {
         let (mut low, mut high) = (0, above);
         while high - low > 1 {
             let middle = low + (high - low) / 2;

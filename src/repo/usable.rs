@@ -16,9 +16,10 @@ const FIRST_LOOK: u64 = 2;
 const NEXT_LOOKS: u64 = 16;
 
 impl Domain {
-    /// May an entry on `state` use this commit as a target or a source? Yes, if its own entry is not before the
-    /// horizon, or if it is, or is an ancestor of, the target of a live ref; that ref is then what the entry relies on.
-    /// Else [`RepoError::Expired`]. That its objects exist proves nothing.
+    /// May an entry on `state` use this commit as a target or a source? Yes, if an entry that is not before the horizon
+    /// names it (its own, or one that took a ref from it), or if it is, or is an ancestor of, the target of a live ref;
+    /// that ref is then what the entry relies on. Not as an ancestor that the domain's settings let expire: the newest
+    /// collection lists those. Else [`RepoError::Expired`]. That its objects exist proves nothing.
     pub async fn usable(&self, state: &LogState, commit: &CommitId) -> Result<Option<(RefName, RefState)>, RepoError> {
         let horizon = state.fence.horizon;
         let mut holder = None;
@@ -36,12 +37,35 @@ impl Domain {
         if self.own_entry(commit, record.first_seq, state.seq).await?.is_some_and(|seq| seq >= horizon) {
             return Ok(None);
         }
-        for (name, now) in &state.refs.refs {
-            if self.is_ancestor(commit, &now.target).await? {
-                return Ok(Some((name.clone(), *now)));
+        if !self.has_expired(commit, state.fence.epoch).await? {
+            for (name, now) in &state.refs.refs {
+                if self.is_ancestor(commit, &now.target).await? {
+                    return Ok(Some((name.clone(), *now)));
+                }
             }
         }
+        if self.is_left_behind(commit, state).await? {
+            return Ok(None);
+        }
         Err(RepoError::Expired { what: format!("commit {commit} of domain `{}`", self.info().name) })
+    }
+
+    /// Did the settings let the commit expire, as the collection of `epoch` tells? A list that cannot be read lets
+    /// everything expire.
+    async fn has_expired(&self, commit: &CommitId, epoch: u64) -> Result<bool, RepoError> {
+        Ok(epoch > 0 && self.condemned_in(epoch).await?.is_none_or(|list| list.records.contains(commit)))
+    }
+
+    /// Did an entry that is not before the horizon take a ref from the commit: by deleting, resetting or moving it?
+    async fn is_left_behind(&self, commit: &CommitId, state: &LogState) -> Result<bool, RepoError> {
+        let seqs = state.fence.horizon.max(1)..=state.seq;
+        let mut entries = stream::iter(seqs.map(|seq| self.0.follower.entry(seq))).buffered(NEXT_LOOKS as usize);
+        while let Some(entry) = entries.next().await {
+            if entry?.changes.iter().any(|change| change.previous_target.as_ref() == Some(commit)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Is the commit in the log, as far as it was read?

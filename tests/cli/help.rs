@@ -38,6 +38,7 @@ const COMMANDS: &[&str] = &[
     "stat",
     "du",
     "cp",
+    "gc",
     "fsck",
 ];
 

@@ -183,7 +183,7 @@ async fn what_no_live_ref_leads_to_expires_at_the_horizon() {
     for target in [first, dead, old, new] {
         assert_eq!(sales.usable(&sales.state(), &target).await.unwrap(), None);
     }
-    collect(&world, &sales, fence(1, 6), &[], &[]).await;
+    collect(&world, &sales, fence(1, 7), &[], &[]).await;
     sales.poll().await.unwrap();
     let state = sales.state();
     let error = sales.create_branch("again", &dead).await.unwrap_err();

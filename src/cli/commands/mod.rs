@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod domain;
 pub mod du;
 pub mod fsck;
+pub mod gc;
 pub mod init;
 pub mod log;
 pub mod ls;
@@ -68,6 +69,7 @@ pub async fn run(context: &Context<'_>, command: Command) -> Result<(), Failure>
         Command::Stat(command) => command.run(context).await,
         Command::Du(command) => command.run(context).await,
         Command::Cp(command) => command.run(context).await,
+        Command::Gc(command) => command.run(context).await,
         Command::Fsck(command) => command.run(context).await,
     }
 }

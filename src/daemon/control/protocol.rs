@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::daemon::failure::Failure;
 use crate::daemon::wire;
+use crate::model::gc::CollectionReport;
 use crate::model::id::CommitId;
 use crate::model::merge::Side;
 use crate::model::path::TreePath;
@@ -167,6 +168,11 @@ pub enum Request {
         #[serde(with = "wire::path")]
         path: TreePath,
     },
+    /// One run of the collector on a domain.
+    Collect {
+        domain: String,
+        dry_run: bool,
+    },
     Restore {
         source: CommitName,
         #[serde(with = "wire::path")]
@@ -207,6 +213,9 @@ pub enum Reply {
         domain: String,
         branch: String,
         commit: Option<CommitReport>,
+    },
+    Collected {
+        report: CollectionReport,
     },
     Refreshed {
         base: CommitId,

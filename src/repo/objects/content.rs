@@ -147,7 +147,7 @@ impl Objects {
         Some(page)
     }
 
-    async fn page(&self, page: &PageRef) -> Result<Arc<Page>, RepoError> {
+    pub(in crate::repo) async fn page(&self, page: &PageRef) -> Result<Arc<Page>, RepoError> {
         let PageRef { len, id, location } = page;
         let what = format!("page {id}");
         let read = match self.cached_page(id, location) {
