@@ -11,3 +11,4 @@ mod help;
 mod mistakes;
 mod session;
 mod transcript;
+mod upkeep;
