@@ -8,7 +8,7 @@ use meshfs::model::edit::{DirEdit, Edit};
 use meshfs::model::entry::{Content, Entry, Meta};
 use meshfs::model::gc::CollectionReport;
 use meshfs::model::id::{CommitId, PackName};
-use meshfs::model::log::{Operation, RefIdentity};
+use meshfs::model::log::RefIdentity;
 use meshfs::model::merge::MergeOptions;
 use meshfs::model::path::TreePath;
 use meshfs::model::time::Time;
@@ -73,8 +73,7 @@ pub async fn stage(
         author: "ann".to_owned(),
         message: "a change".to_owned(),
         metadata: BTreeMap::new(),
-        operation: Operation::Commit,
-        merged: Vec::new(),
+        incoming: None,
         options: MergeOptions::default(),
         workspace: None,
     }

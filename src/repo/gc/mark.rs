@@ -96,7 +96,7 @@ enum Place {
 
 /// What was read.
 enum Found {
-    Root(Root),
+    Root(Box<Root>),
     Node(Arc<Node>),
     Links(Arc<LinkNode>),
     Page(Arc<Page>),
@@ -105,7 +105,7 @@ enum Found {
 fn read(objects: &Objects, place: Place) -> BoxFuture<'_, Result<Found, RepoError>> {
     Box::pin(async move {
         Ok(match place {
-            Place::Root(id, location) => Found::Root(objects.root(&id, &location).await?),
+            Place::Root(id, location) => Found::Root(Box::new(objects.root(&id, &location).await?)),
             Place::Node(id, body) => Found::Node(objects.node(&id, &body).await?),
             Place::Links(id, body) => Found::Links(objects.link_node(&id, &body).await?),
             Place::Page(page) => Found::Page(objects.page(&page).await?),
