@@ -105,8 +105,12 @@ fn vfs_options(mesh: &Mesh, request: &MountRequest, sys: &Sys) -> VfsOptions {
 }
 
 async fn mount(vfs: Arc<Vfs>, dir: PathBuf, request: &MountRequest, store: &str) -> Result<Session, Failure> {
-    let options =
-        MountOptions { source: store.to_owned(), allow_other: request.allow_other, read_only: request.read_only };
+    let options = MountOptions {
+        source: store.to_owned(),
+        allow_other: request.allow_other,
+        read_only: request.read_only,
+        passthrough: true,
+    };
     let mounted = tokio::task::spawn_blocking(move || session::mount(vfs, &dir, &options)).await;
     Ok(mounted.map_err(|error| Failure::failed("mounting failed").because(&error))??)
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use fuser::{
@@ -25,6 +26,13 @@ const WRITE_BYTES_MAX: u32 = 1 << 20;
 /// readahead of several files at once.
 const BACKGROUND_REQUESTS_MAX: u16 = 64;
 
+/// Filesystems that may lie on each other below us, for local files that the kernel uses by itself. Two where these lie on
+/// an overlay (in most containers); this mount can then not be a layer of another.
+fn stack_depth(dir: &Path) -> u32 {
+    let overlay = sys::disk::filesystem_type(dir).is_ok_and(|kind| kind == libc::OVERLAYFS_SUPER_MAGIC);
+    if overlay { 2 } else { 1 }
+}
+
 /// What fuser drives.
 #[derive(Debug)]
 pub struct Adapter {
@@ -38,15 +46,15 @@ impl Adapter {
     }
 }
 
-fn operation(name: &'static str, request: &Request) -> Operation {
-    Operation { name, caller: Caller { uid: request.uid(), gid: request.gid(), pid: request.pid() }, reads: None }
+fn caller(request: &Request) -> Caller {
+    Caller { uid: request.uid(), gid: request.gid(), pid: request.pid() }
 }
 
 /// Calls `vfs` here and now. Only when something has to be fetched first are the borrowed arguments (named in brackets)
 /// copied and the call made again aside.
 macro_rules! serve {
     ($self:ident, $request:ident, $reply:ident, $name:literal, [$($borrowed:ident),*], |$vfs:ident, $caller:ident| $call:expr) => {{
-        let operation = operation($name, $request);
+        let operation = $self.server.begin($name, caller($request));
         let $caller = &operation.caller;
         let $vfs = $self.server.vfs();
         match $call {
@@ -66,7 +74,7 @@ macro_rules! serve {
 /// Calls `vfs` aside from the beginning: the call may sync a disk, copy much, or run a command.
 macro_rules! serve_apart {
     ($self:ident, $request:ident, $reply:ident, $name:literal, |$vfs:ident, $caller:ident| $call:expr) => {{
-        let operation = operation($name, $request);
+        let operation = $self.server.begin($name, caller($request));
         $self.server.apart(operation, $reply, move |$vfs, _| {
             let $caller = &operation.caller;
             $call
@@ -76,7 +84,7 @@ macro_rules! serve_apart {
 
 impl Adapter {
     fn list<R: Listing>(&self, request: &Request, name: &'static str, handle: u64, offset: u64, plus: bool, reply: R) {
-        let operation = operation(name, request);
+        let operation = self.server.begin(name, caller(request));
         let mut reply = reply;
         let attempt = move |vfs: &crate::vfs::Vfs, reply: &mut R| {
             vfs.read_dir(handle, offset, plus, &mut |item| reply.take(item))
@@ -128,6 +136,7 @@ impl Filesystem for Adapter {
             | InitFlags::FUSE_CACHE_SYMLINKS
             | InitFlags::FUSE_ASYNC_DIO
             | InitFlags::FUSE_DIRECT_IO_ALLOW_MMAP
+            | InitFlags::FUSE_PASSTHROUGH
             // We clear setuid and setgid ourselves, which spares a request for `security.capability` before each write.
             | InitFlags::FUSE_HANDLE_KILLPRIV_V2;
         let offered = config.capabilities() & wanted;
@@ -138,6 +147,7 @@ impl Filesystem for Adapter {
         if let Err(nearest) = config.set_max_write(WRITE_BYTES_MAX) {
             config.set_max_write(nearest).ok();
         }
+        config.set_max_stack_depth(stack_depth(&self.server.vfs().options().state_dir)).ok();
         config.set_max_background(BACKGROUND_REQUESTS_MAX).ok();
         Ok(())
     }
@@ -289,7 +299,7 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let operation = Operation { reads: Some(handle.0), ..operation("read", request) };
+        let operation = Operation { reads: Some(handle.0), ..self.server.begin("read", caller(request)) };
         let attempt =
             move |vfs: &crate::vfs::Vfs, _: &mut ReplyData| vfs.read(&operation.caller, handle.0, offset, size);
         let mut reply = reply;
@@ -315,10 +325,6 @@ impl Filesystem for Adapter {
         serve!(self, request, reply, "write", [data], |vfs, caller| {
             vfs.write(caller, handle.0, offset, data, drop_privileges)
         });
-    }
-
-    fn flush(&self, request: &Request, _ino: INodeNo, handle: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
-        serve!(self, request, reply, "close", [], |vfs, caller| vfs.flush(caller, handle.0));
     }
 
     fn release(

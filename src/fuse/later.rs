@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 use super::reply::Answer;
+use super::requests::Requests;
 use crate::sys;
 use crate::vfs::Vfs;
 use crate::vfs::error::VfsError;
@@ -68,11 +69,18 @@ pub struct Server {
     vfs: Arc<Vfs>,
     turns: Arc<Semaphore>,
     given_up: Arc<GivenUp>,
+    requests: Arc<Requests>,
 }
 
 impl Server {
-    pub fn new(vfs: Arc<Vfs>) -> Server {
-        Server { vfs, turns: Arc::new(Semaphore::new(FETCHING_MAX)), given_up: Arc::default() }
+    pub fn new(vfs: Arc<Vfs>, requests: Arc<Requests>) -> Server {
+        Server { vfs, turns: Arc::new(Semaphore::new(FETCHING_MAX)), given_up: Arc::default(), requests }
+    }
+
+    /// A request that came.
+    pub fn begin(&self, name: &'static str, caller: Caller) -> Operation {
+        self.requests.count(name);
+        Operation { name, caller, reads: None }
     }
 
     pub fn vfs(&self) -> &Vfs {

@@ -2,9 +2,11 @@
 //! of `fuser` is named outside.
 
 mod adapter;
+mod backing;
 pub mod dead;
 mod forget;
 mod later;
 mod reply;
+mod requests;
 pub mod session;
 mod unmount;

@@ -5,13 +5,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{
-    Errno, FileAttr, FileHandle, FileType, FopenFlags, Generation, INodeNo, ReplyAttr, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite,
-    ReplyXattr,
+    BackingId, Errno, FileAttr, FileHandle, FileType, FopenFlags, Generation, INodeNo, ReplyAttr, ReplyCreate,
+    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
+    ReplyWrite, ReplyXattr,
 };
 
+use super::backing::LocalFile;
 use crate::vfs::node::{
-    Created, DirItem, FileKind, Lookup, NodeAttr, NodeEntry, Opened, OpenedDir, Serving, StatFs, XattrAnswer,
+    Created, DirItem, DirServing, FileKind, Lookup, NodeAttr, NodeEntry, Opened, OpenedDir, Serving, StatFs,
+    XattrAnswer,
 };
 
 /// Numbers of nodes are never used again, so one generation serves all.
@@ -50,20 +52,40 @@ answer!(ReplyEntry, Lookup, |reply, lookup| match lookup {
 answer!(ReplyAttr, (NodeAttr, Duration), |reply, (attr, ttl)| reply.attr(&ttl, &file_attr(&attr)));
 answer!(ReplyData, Vec<u8>, |reply, data| reply.data(&data));
 answer!(ReplyData, bytes::Bytes, |reply, data| reply.data(&data));
-answer!(ReplyOpen, Opened, |reply, opened| reply.opened(FileHandle(opened.handle), flags_of(&opened)));
+answer!(ReplyOpen, Opened, |reply, opened| {
+    let (handle, flags) = (FileHandle(opened.handle), flags_of(&opened.serving));
+    match local_file(&opened.serving) {
+        None => reply.opened(handle, flags),
+        Some(file) => {
+            // SAFETY: the number is of this mount, and in use as long as `file`.
+            let backing = unsafe { reply.wrap_backing(file.id()) };
+            reply.opened_passthrough(handle, flags, &backing);
+            let_file_close(backing);
+        }
+    }
+});
 answer!(ReplyOpen, OpenedDir, |reply, opened| {
     let flags = match opened.serving {
-        Serving::Fresh => FopenFlags::FOPEN_CACHE_DIR,
-        Serving::Kept => FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE,
-        Serving::Direct => FopenFlags::empty(),
+        DirServing::Fresh => FopenFlags::FOPEN_CACHE_DIR,
+        DirServing::Kept => FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE,
+        DirServing::Direct => FopenFlags::empty(),
     };
     reply.opened(FileHandle(opened.handle), flags)
 });
 answer!(ReplyCreate, Created, |reply, created| {
     // One ttl serves both entry and attributes here.
     let ttl = created.entry.attr_ttl.min(created.entry.entry_ttl);
-    let handle = FileHandle(created.opened.handle);
-    reply.created(&ttl, &file_attr(&created.entry.attr), GENERATION, handle, flags_of(&created.opened))
+    let attr = file_attr(&created.entry.attr);
+    let (handle, flags) = (FileHandle(created.opened.handle), flags_of(&created.opened.serving));
+    match local_file(&created.opened.serving) {
+        None => reply.created(&ttl, &attr, GENERATION, handle, flags),
+        Some(file) => {
+            // SAFETY: the number is of this mount, and in use as long as `file`.
+            let backing = unsafe { reply.wrap_backing(file.id()) };
+            reply.created_passthrough(&ttl, &attr, GENERATION, handle, flags, &backing);
+            let_file_close(backing);
+        }
+    }
 });
 answer!(ReplyWrite, u32, |reply, written| reply.written(written));
 answer!(ReplyLseek, u64, |reply, offset| reply.offset(i64::try_from(offset).unwrap_or(i64::MAX)));
@@ -111,13 +133,25 @@ impl Listing for ReplyDirectoryPlus {
     }
 }
 
-fn flags_of(opened: &Opened) -> FopenFlags {
-    let flags = match opened.serving {
-        Serving::Fresh => FopenFlags::empty(),
-        Serving::Kept => FopenFlags::FOPEN_KEEP_CACHE,
-        Serving::Direct => FopenFlags::FOPEN_DIRECT_IO,
-    };
-    if opened.quiet_close { flags | FopenFlags::FOPEN_NOFLUSH } else { flags }
+/// close(2) is told of no file: nothing can fail then.
+fn flags_of(serving: &Serving) -> FopenFlags {
+    match serving {
+        Serving::Passthrough(_) => FopenFlags::FOPEN_NOFLUSH,
+        Serving::Kept => FopenFlags::FOPEN_NOFLUSH | FopenFlags::FOPEN_KEEP_CACHE,
+        Serving::Direct => FopenFlags::FOPEN_NOFLUSH | FopenFlags::FOPEN_DIRECT_IO,
+    }
+}
+
+fn local_file(serving: &Serving) -> Option<&LocalFile> {
+    match serving {
+        Serving::Passthrough(backing) => backing.downcast_ref(),
+        Serving::Kept | Serving::Direct => None,
+    }
+}
+
+/// Whoever registered the file also closes it.
+fn let_file_close(backing: BackingId) {
+    backing.into_raw();
 }
 
 fn file_type(kind: FileKind) -> FileType {

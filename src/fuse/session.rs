@@ -1,5 +1,6 @@
 //! A mount from its beginning to its end.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -9,9 +10,11 @@ use fuser::{Config, MountOption, SessionACL};
 use tokio::sync::watch;
 
 use super::adapter::Adapter;
+use super::backing::Backings;
 use super::dead;
 use super::forget::Forgetter;
 use super::later::Server;
+use super::requests::Requests;
 use super::unmount;
 pub use super::unmount::Unmounted;
 use crate::sys;
@@ -37,6 +40,8 @@ pub struct MountOptions {
     /// Users other than the mounting one may enter; the kernel checks their rights.
     pub allow_other: bool,
     pub read_only: bool,
+    /// Lets the kernel read and write local files by itself, where it can.
+    pub passthrough: bool,
 }
 
 /// Why a folder cannot be mounted on.
@@ -86,6 +91,7 @@ pub struct Session {
     /// Number of the connection, as `/sys/fs/fuse/connections` has it.
     connection: u32,
     ended: watch::Receiver<bool>,
+    requests: Arc<Requests>,
 }
 
 impl Session {
@@ -98,6 +104,11 @@ impl Session {
     pub async fn wait(&self) {
         // An error says that the sender is gone, and with it the session.
         self.ended.clone().wait_for(|ended| *ended).await.ok();
+    }
+
+    /// Requests of the kernel's so far, by the name of the operation.
+    pub fn requests(&self) -> BTreeMap<&'static str, u64> {
+        self.requests.read()
     }
 
     pub fn has_ended(&self) -> bool {
@@ -126,9 +137,14 @@ pub fn mount(vfs: Arc<Vfs>, dir: &Path, options: &MountOptions) -> Result<Sessio
     let dir = usable_folder(dir)?;
     check_device()?;
     let (sender, ended) = watch::channel(false);
-    let adapter = Adapter::new(Server::new(vfs.clone()), Ended { vfs: vfs.clone(), sender });
+    let requests = Arc::<Requests>::default();
+    let adapter = Adapter::new(Server::new(vfs.clone(), requests.clone()), Ended { vfs: vfs.clone(), sender });
     let failed = |source| MountError::Failed { dir: dir.clone(), source };
     let session = fuser::Session::new(adapter, &dir, &config(options)).map_err(|error| explained(error, &dir))?;
+    let backings = options.passthrough.then(|| Backings::probe(&session, &vfs.options().state_dir)).flatten();
+    if let Some(backings) = backings {
+        vfs.attach_backer(Arc::new(backings));
+    }
     let forgetter = Forgetter::start(session.notifier()).map_err(failed)?;
     vfs.attach_kernel(Arc::new(forgetter));
     // Dropped, it would unmount; and at the session's end it would unmount by path, whatever is mounted there by then.
@@ -136,7 +152,7 @@ pub fn mount(vfs: Arc<Vfs>, dir: &Path, options: &MountOptions) -> Result<Sessio
     let device = std::fs::metadata(&dir).map_err(failed)?.dev();
     let connection = libc::minor(device);
     raise_read_ahead(libc::major(device), connection);
-    Ok(Session { dir, connection, ended })
+    Ok(Session { dir, connection, ended, requests })
 }
 
 fn config(options: &MountOptions) -> Config {
@@ -181,13 +197,7 @@ fn usable_folder(dir: &Path) -> Result<PathBuf, MountError> {
 }
 
 fn is_fuse(dir: &Path) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    let Ok(path) = std::ffi::CString::new(dir.as_os_str().as_bytes()) else { return false };
-    let mut about = std::mem::MaybeUninit::<libc::statfs>::zeroed();
-    // SAFETY: `path` is a C string and `about` room for the answer, both longer than the call.
-    let answered = unsafe { libc::statfs(path.as_ptr(), about.as_mut_ptr()) } == 0;
-    // SAFETY: zeroed before and filled when answered; every bit pattern is a valid `statfs`.
-    answered && unsafe { about.assume_init() }.f_type == libc::FUSE_SUPER_MAGIC
+    sys::disk::filesystem_type(dir).is_ok_and(|kind| kind == libc::FUSE_SUPER_MAGIC)
 }
 
 fn check_device() -> Result<(), MountError> {

@@ -36,6 +36,11 @@ impl FileIdentity {
     pub fn of(file: &File) -> io::Result<FileIdentity> {
         Ok(FileIdentity::from(&file.metadata()?))
     }
+
+    /// Was nothing written between the two? How many blocks hold the bytes is the disk's affair.
+    pub fn same_writes(&self, other: &FileIdentity) -> bool {
+        FileIdentity { blocks: other.blocks, ..*self } == *other
+    }
 }
 
 impl From<&fs::Metadata> for FileIdentity {

@@ -107,6 +107,8 @@ pub struct Node {
     pub origin: Option<Origin>,
     /// Its bytes are in the staged file, where `under` does not show through.
     pub staged: bool,
+    /// The kernel may write to the staged file without telling: after a crash it counts as written to.
+    pub direct: bool,
     pub under: Option<Under>,
     pub target: Option<Vec<u8>>,
     /// The table of xattrs holds all of them; else the origin does.
@@ -143,6 +145,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RawNode> {
         nlink: row.get(8)?,
         origin: None,
         staged: row.get(11)?,
+        direct: row.get(19)?,
         under: None,
         target: row.get(14)?,
         own_xattrs: row.get(15)?,
@@ -157,7 +160,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RawNode> {
 impl Db {
     pub fn node(&self, ino: u64) -> Result<Option<Node>, OverlayError> {
         let sql = "SELECT ino, kind, mode, uid, gid, rdev, mtime, ctime, nlink, origin_path, origin, staged, under, \
-                   under_len, target, own_xattrs, settled, dirty, change FROM node WHERE ino = ?1";
+                   under_len, target, own_xattrs, settled, dirty, change, direct FROM node WHERE ino = ?1";
         self.first(sql, [ino as i64], read)?.map(|raw| self.decode_node(raw)).transpose()
     }
 
@@ -207,10 +210,11 @@ impl Db {
             node.settled,
             node.dirty,
             node.change as i64,
+            node.direct,
         ];
         let sql = "INSERT OR REPLACE INTO node (ino, kind, mode, uid, gid, rdev, mtime, ctime, nlink, origin_path, \
-                   origin, staged, under, under_len, target, own_xattrs, settled, dirty, change) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
+                   origin, staged, under, under_len, target, own_xattrs, settled, dirty, change, direct) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)";
         self.run(sql, parameters)?;
         Ok(())
     }
@@ -233,6 +237,16 @@ impl Db {
                    own_xattrs = ?8, dirty = ?9, change = ?10 WHERE ino = ?1";
         self.run(sql, parameters)?;
         Ok(())
+    }
+
+    /// Notes whether the kernel may write to the staged file without telling. That alone is no change.
+    pub fn set_direct(&self, ino: u64, direct: bool) -> Result<(), OverlayError> {
+        self.run("UPDATE node SET direct = ?2 WHERE ino = ?1", (ino as i64, direct)).map(drop)
+    }
+
+    /// Inodes whose staged file the kernel could write to when the process before this one ended.
+    pub fn direct_inos(&self) -> Result<Vec<u64>, OverlayError> {
+        self.all("SELECT ino FROM node WHERE direct = 1 ORDER BY ino", [], |row| Ok(row.get::<_, i64>(0)? as u64))
     }
 
     /// Forgets a row with its extents and xattrs. Its names are the caller's to delete.

@@ -4,6 +4,7 @@ use std::fs;
 
 use super::Overlay;
 use super::error::OverlayError;
+use super::node::Node;
 
 impl Overlay {
     /// Drops inodes that had no name but were open, and staged files that no row knows; gives a row whose staged file
@@ -31,7 +32,8 @@ impl Overlay {
                 self.restore_lost_file(ino)?;
             }
         }
-        self.cut_under()
+        self.cut_under()?;
+        self.look_at_direct()
     }
 
     /// A truncation that was not finished left a file shorter than what shows through it: beyond its end is nothing.
@@ -41,6 +43,16 @@ impl Overlay {
             if size < under_len {
                 self.db.transaction(|db| db.truncate_under(ino, size))?;
             }
+        }
+        Ok(())
+    }
+
+    /// What the kernel could write to without telling counts as written since whoever looked at it last.
+    fn look_at_direct(&self) -> Result<(), OverlayError> {
+        for ino in self.db.direct_inos()? {
+            let Some(node) = self.db.node(ino)? else { continue };
+            let change = self.db.last_change()? + 1;
+            self.db.put_node(&Node { direct: false, settled: false, dirty: node.origin.is_some(), change, ..node })?;
         }
         Ok(())
     }

@@ -31,6 +31,7 @@ CREATE TABLE node (
     origin_path BLOB,               -- where in the base it was, or the seed of its children's numbers
     origin BLOB,                    -- the entry it was derived from, with locations
     staged INTEGER NOT NULL DEFAULT 0,  -- 1: its bytes are in files/<ino>
+    direct INTEGER NOT NULL DEFAULT 0,  -- 1: the kernel may write there without telling
     under BLOB,                     -- entry whose content shows through where nothing is staged
     under_len INTEGER NOT NULL DEFAULT 0,
     target BLOB,                    -- of a symlink
@@ -41,6 +42,7 @@ CREATE TABLE node (
 );
 CREATE INDEX node_orphan ON node (ino) WHERE nlink = 0;
 CREATE INDEX node_dirty ON node (ino) WHERE dirty = 1;
+CREATE INDEX node_direct ON node (ino) WHERE direct = 1;
 CREATE INDEX node_origin ON node (origin_path) WHERE origin_path IS NOT NULL;
 
 -- A name of a touched directory. Names without a row are the origin's.

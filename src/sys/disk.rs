@@ -103,6 +103,23 @@ pub fn space(path: &Path) -> io::Result<Space> {
     })
 }
 
+/// A file of no name, which goes when it is closed.
+pub fn unnamed_file(dir: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).mode(0o600).custom_flags(libc::O_TMPFILE).open(dir)
+}
+
+/// The kind of filesystem that `path` lies on, as statfs(2) numbers them.
+pub fn filesystem_type(path: &Path) -> io::Result<i64> {
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes())?;
+    let mut about = std::mem::MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: `path` is a C string and `about` room for the answer, both longer than the call.
+    if unsafe { libc::statfs(path.as_ptr(), about.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: zeroed before and filled now; every bit pattern is a valid `statfs`.
+    Ok(unsafe { about.assume_init() }.f_type)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

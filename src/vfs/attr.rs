@@ -11,7 +11,7 @@ use super::snapshot::SnapshotEntry;
 use super::table::Node;
 use crate::model::entry::{Kind, Owner};
 use crate::model::time::Time;
-use crate::workspace::attr::{Attr, SetAttr as WorkSetAttr};
+use crate::workspace::attr::{Attr, SetAttr as WorkSetAttr, without_privileges};
 
 /// Domains, branches and what revisions mean are other machines' to change: believed this long.
 pub const LEVEL_TTL: Duration = Duration::from_secs(1);
@@ -22,9 +22,7 @@ pub const TREE_TTL: Duration = Duration::from_secs(3600);
 /// A commit never changes.
 pub const SNAPSHOT_TTL: Duration = Duration::from_secs(24 * 3600);
 
-const SETUID: u16 = 0o4000;
 const SETGID: u16 = 0o2000;
-const GROUP_EXECUTE: u16 = 0o010;
 
 /// A kind as stat(2) shows it: what a later version wrote is a file that cannot be read.
 pub(super) fn file_kind(kind: Kind) -> FileKind {
@@ -37,13 +35,6 @@ pub(super) fn file_kind(kind: Kind) -> FileKind {
         Kind::CharDevice => FileKind::CharDevice,
         Kind::BlockDevice => FileKind::BlockDevice,
     }
-}
-
-/// What is left of a mode when a write, truncation or change of owner takes the privileges off a file. Setgid without
-/// group execution is no privilege: it once meant mandatory locking.
-pub(super) fn without_privileges(mode: u16) -> u16 {
-    let mode = mode & !SETUID;
-    if mode & GROUP_EXECUTE != 0 { mode & !SETGID } else { mode }
 }
 
 pub(super) fn inherits_group(dir: &Attr) -> bool {
@@ -232,16 +223,4 @@ pub(super) fn control_attr(control: &ControlNode, root: &NodeAttr) -> NodeAttr {
     let mode = if kind == FileKind::Symlink { 0o777 } else { mode };
     let size = control.target().map_or(0, |target| target.len() as u64);
     NodeAttr { ino: control.ino(), kind, mode, size, blocks: 0, nlink: 1, rdev: 0, ..*root }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_privileges;
-
-    #[test]
-    fn setgid_goes_only_where_the_group_executes() {
-        assert_eq!(without_privileges(0o6755), 0o0755);
-        assert_eq!(without_privileges(0o6745), 0o2745);
-        assert_eq!(without_privileges(0o1644), 0o1644);
-    }
 }

@@ -6,41 +6,43 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 
 use super::Vfs;
-use super::attr::{read_only_snapshot, without_privileges};
+use super::attr::read_only_snapshot;
 use super::branch::Branch;
 use super::error::VfsError;
 use super::handle::{Handle, SnapshotFile, WorkFile};
-use super::node::{Caller, Created, NewNode, Opened, OpenedDir, Serving};
+use super::node::{Caller, Created, DirServing, NewNode, Opened, OpenedDir, Outdated, Serving};
 use super::table::Node;
 use crate::model::entry::Kind;
 use crate::repo::objects::ahead::ReadAhead;
-use crate::workspace::attr::{AllocateMode, SeekFor, Serving as WorkServing, SetAttr};
+use crate::workspace::attr::{AllocateMode, SeekFor, Serving as WorkServing, SetAttr, without_privileges};
+use crate::workspace::direct::{CAPABILITY, Kernel};
 
 /// Most bytes that one answer to copy_file_range(2) counts: a multiple of the page size below 2^31, as read(2) has it.
 const COPY_BYTES_MAX: u64 = 0x7fff_f000;
-
-/// The attribute that gives a program capabilities; changing its file takes them away.
-const CAPABILITY: &[u8] = b"security.capability";
 
 /// Does open(2) with these flags write?
 fn writes(flags: i32) -> bool {
     matches!(flags & libc::O_ACCMODE, libc::O_WRONLY | libc::O_RDWR)
 }
 
+/// May what is being made become a copy of a committed file? Whoever copies (`cp`, `install`, `rsync`'s kind) makes a new
+/// file and only writes to it. Served by us, it shares the data; the kernel's own writes could only copy it.
+fn may_become_a_copy(flags: i32) -> bool {
+    flags & libc::O_EXCL != 0 && flags & libc::O_ACCMODE == libc::O_WRONLY
+}
+
 /// The one place that decides how the kernel serves an inode of a working tree, by what the workspace says of it.
-fn serving(state: WorkServing) -> Serving {
+fn serving(state: &WorkServing) -> Serving {
     match state {
-        WorkServing::Daemon => Serving::Fresh,
         WorkServing::KeptPages => Serving::Kept,
-        // Whoever reads and writes a local file directly has no pages here to keep.
-        WorkServing::Passthrough => Serving::Fresh,
+        WorkServing::Passthrough(backing) => Serving::Passthrough(backing.clone()),
     }
 }
 
 impl Vfs {
     pub fn open(&self, caller: &Caller, ino: u64, flags: i32) -> Result<Opened, VfsError> {
         match self.nodes.get(ino)? {
-            Node::Work(branch) => self.open_work(&branch, ino, flags),
+            Node::Work(branch) => self.open_work(caller, &branch, ino, flags),
             Node::Snapshot(entry) => {
                 if writes(flags) {
                     return Err(read_only_snapshot());
@@ -53,7 +55,7 @@ impl Vfs {
                 }
                 let handle = SnapshotFile { entry, ahead: Arc::new(ReadAhead::new()) };
                 let handle = self.handles.add(Handle::Snapshot(handle));
-                Ok(Opened { handle, serving: Serving::Kept, quiet_close: true })
+                Ok(Opened { handle, serving: Serving::Kept })
             }
             Node::Control(control) => self.open_control(caller, &control, writes(flags)),
             Node::Mesh | Node::Domain(_) | Node::Branch(_) => Err(VfsError::IsDirectory),
@@ -61,19 +63,21 @@ impl Vfs {
         }
     }
 
-    fn open_work(&self, branch: &Arc<Branch>, ino: u64, flags: i32) -> Result<Opened, VfsError> {
+    fn open_work(&self, caller: &Caller, branch: &Arc<Branch>, ino: u64, flags: i32) -> Result<Opened, VfsError> {
         let write = writes(flags);
         if write {
             self.check_writable()?;
         }
         branch.freshness().used(self.clock().elapsed());
         let truncate = write && flags & libc::O_TRUNC != 0;
-        let opened = branch.workspace()?.open_file(ino, write, truncate);
+        let backer = self.backer.read().clone().filter(|_| !may_become_a_copy(flags));
+        let kernel = backer.as_deref().map(|backer| Kernel { backer, keeps_privileges: caller.uid == 0 });
+        let opened = branch.workspace()?.open_file_for(kernel, ino, write, truncate);
         let file = opened.map_err(|error| branch.refused(error))?;
         let serving = serving(file.serving());
         let handle = WorkFile { branch: branch.clone(), file, capabilities_dropped: AtomicBool::new(false) };
         let handle = self.handles.add(Handle::Work(handle));
-        Ok(Opened { handle, serving, quiet_close: !write })
+        Ok(Opened { handle, serving })
     }
 
     /// Makes a file and opens it; one that is there already is opened, unless O_EXCL forbids.
@@ -161,16 +165,15 @@ impl Vfs {
         }
     }
 
-    /// close(2). What was written is staged already, so nothing can fail late.
-    pub fn flush(&self, _caller: &Caller, handle: u64) -> Result<(), VfsError> {
-        self.handles.get(handle).map(drop)
-    }
-
     pub fn release(&self, _caller: &Caller, handle: u64) -> Result<(), VfsError> {
-        match self.handles.remove(handle) {
-            Some(_) => Ok(()),
-            None => Err(VfsError::BadHandle),
+        let handle = self.handles.remove(handle).ok_or(VfsError::BadHandle)?;
+        if let Handle::Work(work) = &*handle
+            && work.file.look().map_err(|error| work.branch.refused(error))?
+        {
+            // Nobody waits: what was written by write(2) the kernel knows, and of mappings it is told late in any case.
+            self.ask_kernel(vec![Outdated::Attributes { ino: work.file.ino() }]);
         }
+        Ok(())
     }
 
     pub fn fsync(&self, _caller: &Caller, handle: u64, data_only: bool) -> Result<(), VfsError> {
@@ -192,15 +195,15 @@ impl Vfs {
     pub fn open_dir(&self, _caller: &Caller, ino: u64) -> Result<OpenedDir, VfsError> {
         let node = self.nodes.get(ino)?;
         let serving = match &node {
-            Node::Mesh => self.see_news_of_domains().map(|()| Serving::Direct)?,
-            Node::Domain(domain) => self.see_news_of(domain).map(|()| Serving::Direct)?,
+            Node::Mesh => self.see_news_of_domains().map(|()| DirServing::Direct)?,
+            Node::Domain(domain) => self.see_news_of(domain).map(|()| DirServing::Direct)?,
             Node::Branch(branch) | Node::Work(branch) => {
                 branch.freshness().used(self.clock().elapsed());
                 branch.workspace()?;
-                if branch.listings().is_whole(ino) { Serving::Kept } else { Serving::Fresh }
+                if branch.listings().is_whole(ino) { DirServing::Kept } else { DirServing::Fresh }
             }
-            Node::Snapshot(entry) if entry.is_dir() => Serving::Fresh,
-            Node::Control(control) if control.kind() == super::node::FileKind::Dir => Serving::Direct,
+            Node::Snapshot(entry) if entry.is_dir() => DirServing::Fresh,
+            Node::Control(control) if control.kind() == super::node::FileKind::Dir => DirServing::Direct,
             Node::Snapshot(_) | Node::Control(_) | Node::Revision(_) => return Err(VfsError::NotDirectory),
         };
         let handle = self.handles.add(Handle::Dir(self.tellers.open(node, ino)));

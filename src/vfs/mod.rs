@@ -44,7 +44,7 @@ use error::VfsError;
 use freshness::Freshness;
 use handle::HandleTable;
 use listing::Tellers;
-use node::KernelCache;
+use node::{Backer, KernelCache};
 use refusal::LastErrors;
 use table::NodeTable;
 
@@ -84,6 +84,8 @@ pub struct Vfs {
     /// Looks at the mesh's log are taken in turns, so that many waiters cost one request.
     domains_turn: tokio::sync::Mutex<()>,
     kernel: RwLock<Option<Arc<dyn KernelCache>>>,
+    /// Present where the kernel may use local files by itself.
+    backer: RwLock<Option<Arc<dyn Backer>>>,
     last_errors: LastErrors,
     /// The task that polls; ends with this.
     polling: Mutex<Option<tokio::task::JoinHandle<()>>>,
@@ -104,6 +106,7 @@ impl Vfs {
             domains_seen: Freshness::never(),
             domains_turn: tokio::sync::Mutex::default(),
             kernel: RwLock::default(),
+            backer: RwLock::default(),
             last_errors: LastErrors::default(),
             polling: Mutex::default(),
             options,
@@ -173,9 +176,15 @@ impl Vfs {
         *self.kernel.write() = Some(kernel);
     }
 
+    /// Whoever can let the kernel use local files by itself, from the mount on.
+    pub fn attach_backer(&self, backer: Arc<dyn Backer>) {
+        *self.backer.write() = Some(backer);
+    }
+
     /// The mount has ended: whatever the kernel had open or remembered, it has no longer. Not all of it was given back.
     pub fn end_session(&self) {
         *self.kernel.write() = None;
+        *self.backer.write() = None;
         self.handles.clear();
         for (ino, references) in self.nodes.references() {
             self.forget(ino, references);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub use crate::workspace::direct::{Backer, Backing};
+
 /// Number of the mount's root directory, by FUSE's own rule.
 pub const ROOT: u64 = 1;
 
@@ -65,36 +67,44 @@ pub enum Lookup {
     },
 }
 
-/// How the kernel treats the data of an open file or directory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the kernel treats the data of an open file.
+#[derive(Clone, Debug)]
 pub enum Serving {
-    /// Pages are kept from now on; those of earlier opens are dropped.
-    Fresh,
     /// Pages of earlier opens are good too.
     Kept,
     /// No pages: each read(2) and write(2) comes as it was made.
     Direct,
+    /// None of them comes: the kernel uses a local file.
+    Passthrough(Backing),
+}
+
+/// How the kernel treats the listing of an open directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirServing {
+    /// It is kept from now on; what an earlier open kept is dropped.
+    Fresh,
+    /// What an earlier open kept is good too.
+    Kept,
+    /// It is not kept.
+    Direct,
 }
 
 /// An open file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Opened {
     pub handle: u64,
     pub serving: Serving,
-    /// close(2) need not be told: nothing can fail then.
-    pub quiet_close: bool,
 }
 
 /// An open directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenedDir {
     pub handle: u64,
-    /// Of the listing as the kernel may keep it.
-    pub serving: Serving,
+    pub serving: DirServing,
 }
 
 /// A file just made, and open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Created {
     pub entry: NodeEntry,
     pub opened: Opened,

@@ -79,7 +79,7 @@ fn wait(vfs: &Vfs, done: oneshot::Receiver<()>) {
 
 impl Vfs {
     /// Asks the kernel to forget; tells when it has. None when no kernel is there or nothing is to be forgotten.
-    fn ask_kernel(&self, outdated: Vec<Outdated>) -> Option<oneshot::Receiver<()>> {
+    pub(super) fn ask_kernel(&self, outdated: Vec<Outdated>) -> Option<oneshot::Receiver<()>> {
         let kernel = self.kernel.read().clone().filter(|_| !outdated.is_empty())?;
         let (done, forgotten) = oneshot::channel();
         kernel.forget(outdated, done);

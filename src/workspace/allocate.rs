@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::attr::AllocateMode;
+use super::attr::{AllocateMode, Serving};
 use super::error::WorkspaceError;
 use super::file_state::{Data, StagedData, stamp};
 use super::open_file::OpenFile;
@@ -106,6 +106,10 @@ impl OpenFile {
     /// Lets `entry` show through from `offset`, where this file ends, for `len` bytes. False: it cannot.
     fn refer(&self, entry: &Entry, offset: u64, len: u64) -> Result<bool> {
         let mut data = self.state.data.write();
+        if matches!(self.serving(), Serving::Passthrough(_)) {
+            // The kernel would show what is in the local file, which is nothing.
+            return Ok(false);
+        }
         if data.size()? != offset || (offset > 0 && !matches!(*data, Data::Staged(_))) {
             return Ok(false);
         }

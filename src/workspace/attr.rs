@@ -1,5 +1,6 @@
 //! Values that operations take and give: attributes, what to create, what to change.
 
+use super::direct::Backing;
 use crate::model::entry::{Kind, Owner};
 use crate::model::time::Time;
 
@@ -107,12 +108,43 @@ pub struct Space {
 }
 
 /// How the kernel may serve an inode's data; one state per inode at any time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub enum Serving {
-    /// Every read and write comes to the daemon; pages are dropped at open.
-    Daemon,
-    /// Content that cannot change under this inode number: the kernel may keep its pages between opens.
+    /// Reads and writes come here. The kernel may keep its pages between opens: what changes them behind its back is
+    /// told.
     KeptPages,
-    /// Reads and writes go to one local file without the daemon.
-    Passthrough,
+    /// Reads and writes go to one local file, and nobody is told.
+    Passthrough(Backing),
+}
+
+impl std::fmt::Debug for Serving {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Serving::KeptPages => "KeptPages",
+            Serving::Passthrough(_) => "Passthrough",
+        })
+    }
+}
+
+const SETUID: u16 = 0o4000;
+const SETGID: u16 = 0o2000;
+const GROUP_EXECUTE: u16 = 0o010;
+
+/// What is left of a mode when a write, truncation or change of owner takes the privileges off a file. Setgid without
+/// group execution is no privilege: it once meant mandatory locking.
+pub fn without_privileges(mode: u16) -> u16 {
+    let mode = mode & !SETUID;
+    if mode & GROUP_EXECUTE != 0 { mode & !SETGID } else { mode }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_privileges;
+
+    #[test]
+    fn setgid_goes_only_where_the_group_executes() {
+        assert_eq!(without_privileges(0o6755), 0o0755);
+        assert_eq!(without_privileges(0o6745), 0o2745);
+        assert_eq!(without_privileges(0o1644), 0o1644);
+    }
 }

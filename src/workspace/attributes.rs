@@ -90,6 +90,8 @@ impl State {
 
     /// Changes everything but the size.
     pub fn set_meta(&mut self, ino: u64, change: &SetAttr) -> Result<Attr> {
+        // What was written before takes no privilege off that is given now.
+        self.look(ino)?;
         self.change(|state| {
             let inode = state.resolve(ino)?;
             let mut node = (*state.materialise(&inode)?).clone();

@@ -54,7 +54,7 @@ impl Workspace {
             return Ok(Committed::Conflict(conflicts));
         }
         let pick = self.incoming()?;
-        if pick.is_none() && !self.shared.state.lock().overlay.db.any_change()? {
+        if pick.is_none() && !self.shared.state.lock().any_change()? {
             return Ok(Committed::Nothing);
         }
         for _ in 0..UPLOADS_MAX {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 
+use super::direct::TIME_STEP;
 use super::earlier::Earlier;
 use super::edit::{Contents, ReadFile};
 use super::error::{ChangingFile, WorkspaceError};
@@ -53,6 +54,9 @@ impl Contents for Reading<'_> {
                     self.workspace.shared.sys.clock.sleep(PAUSE * (1 << (reading - 1))).await;
                 }
                 let file = self.steady(tree, node.ino)?;
+                if file.unannounced {
+                    self.workspace.shared.sys.clock.sleep(TIME_STEP).await;
+                }
                 let content = self.read(&file).await;
                 // One cut off while it is read is only one that changed.
                 if self.workspace.is_unchanged(&file)? {

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::RwLock;
 
+use super::attr::Serving;
+use super::direct::{Direct, Kernel};
 use super::error::{Miss, WorkspaceError};
 use super::external::ExternalCache;
 use super::state::{Inode, Result, State};
@@ -55,6 +57,8 @@ pub struct OpenState {
     pub writers: u32,
     /// The base's entry that it was opened with, as long as it is untouched.
     pub entry: Option<Arc<Entry>>,
+    /// The kernel serves it without us.
+    pub direct: Option<Direct>,
 }
 
 /// What reading needs besides the file's own state.
@@ -167,19 +171,26 @@ pub fn io(error: std::io::Error) -> WorkspaceError {
 }
 
 impl State {
-    /// Counts one more handle of a regular file.
-    pub fn open(&mut self, ino: u64, write: bool) -> Result<Arc<FileState>> {
+    /// Counts one more handle of a regular file, and tells how the kernel serves it: as the first handle had it.
+    pub fn open(&mut self, ino: u64, write: bool, kernel: Option<Kernel<'_>>) -> Result<(Arc<FileState>, Serving)> {
         if !self.open.contains_key(&ino) {
             let inode = self.resolve(ino)?;
-            let (data, entry) = self.open_data(&inode)?;
+            let (mut data, entry) = self.open_data(&inode)?;
+            let direct = match kernel {
+                Some(kernel) => self.try_direct(&inode, &mut data, write, kernel)?,
+                None => None,
+            };
             let state = Arc::new(FileState { ino, data: RwLock::new(data) });
-            self.open.insert(ino, OpenState { state, handles: 0, writers: 0, entry });
+            self.open.insert(ino, OpenState { state, handles: 0, writers: 0, entry, direct });
             self.live.pin(ino);
+        }
+        if write {
+            self.add_direct_writer(ino, kernel)?;
         }
         let open = self.open.get_mut(&ino).ok_or(WorkspaceError::Stale)?;
         open.handles += 1;
         open.writers += u32::from(write);
-        Ok(open.state.clone())
+        Ok((open.state.clone(), open.direct.as_ref().map_or(Serving::KeptPages, Direct::serving)))
     }
 
     fn open_data(&self, inode: &Inode) -> Result<(Data, Option<Arc<Entry>>)> {
@@ -217,16 +228,23 @@ impl State {
     /// Takes back one handle. When the last writer goes and its file is the base's by now, gives the base's entry: the
     /// data is that from now on.
     pub fn release(&mut self, ino: u64, write: bool) -> Result<Option<Arc<Entry>>> {
+        let looked = self.look(ino);
         let Some(open) = self.open.get_mut(&ino) else { return Ok(None) };
         open.handles -= 1;
         open.writers -= u32::from(write);
+        let direct = open.direct.is_some();
         let (last, last_writer) = (open.handles == 0, write && open.writers == 0);
         if last {
             self.open.remove(&ino);
             let dropped = self.live.unpin(ino);
             self.drop_orphans(&dropped)?;
         }
-        if last_writer { self.look_again(ino) } else { Ok(None) }
+        looked?;
+        if direct && last_writer {
+            self.mark_direct(ino, false)?;
+        }
+        // The kernel goes on using the staged file as long as anybody has it open directly.
+        if last || (last_writer && !direct) { self.look_again(ino) } else { Ok(None) }
     }
 
     /// Makes the staged file of `ino`, with what it has now showing through, or empty.

@@ -3,7 +3,8 @@
 pub mod attr;
 pub mod commit;
 pub mod conflict;
-pub mod discard;
+pub mod direct;
+mod discard;
 pub mod error;
 pub mod incoming;
 pub mod observer;

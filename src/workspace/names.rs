@@ -183,6 +183,7 @@ impl State {
             nlink: if kind == Kind::Dir { EMPTY_DIR_LINKS } else { 1 },
             origin: None,
             staged: false,
+            direct: false,
             under: None,
             target,
             own_xattrs: false,

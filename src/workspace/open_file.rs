@@ -26,13 +26,14 @@ pub struct OpenFile {
     pub(super) shared: Arc<Shared>,
     pub(super) state: Arc<FileState>,
     write: bool,
+    serving: Serving,
     ahead: ReadAhead,
 }
 
 impl OpenFile {
     /// A handle that is counted already.
-    pub(super) fn new(shared: Arc<Shared>, state: Arc<FileState>, write: bool) -> OpenFile {
-        OpenFile { shared, state, write, ahead: ReadAhead::new() }
+    pub(super) fn new(shared: Arc<Shared>, state: Arc<FileState>, write: bool, serving: Serving) -> OpenFile {
+        OpenFile { shared, state, write, serving, ahead: ReadAhead::new() }
     }
 
     pub fn ino(&self) -> u64 {
@@ -50,10 +51,14 @@ impl OpenFile {
         view.attr(&inode)
     }
 
-    /// How the kernel may serve this inode now. Its pages stay valid between opens: what changes them behind the
-    /// kernel's back (a discard) is told to the observer.
-    pub fn serving(&self) -> Serving {
-        Serving::KeptPages
+    /// How the kernel serves this inode from its first handle to its last.
+    pub fn serving(&self) -> &Serving {
+        &self.serving
+    }
+
+    /// Notes what the kernel wrote without telling. True: it did since it was last asked.
+    pub fn look(&self) -> Result<bool> {
+        self.shared.state.lock().look(self.ino())
     }
 
     pub(super) fn sources(&self) -> Sources<'_> {
@@ -236,14 +241,6 @@ impl OpenFile {
             synced.map_err(|error| self.file_error(error))?;
         }
         Ok(self.shared.durability.sync()?)
-    }
-
-    /// The one local file that holds the whole content, if there is one: what a passthrough would be backed by.
-    pub fn local_file(&self) -> Option<Arc<std::fs::File>> {
-        match &*self.state.data.read() {
-            Data::Staged(staged) if staged.under.is_none() => Some(staged.file.clone()),
-            _ => None,
-        }
     }
 }
 

@@ -49,6 +49,8 @@ pub struct StagedFile {
     pub xattrs: Vec<(Vec<u8>, StagedValue)>,
     pub file: Arc<File>,
     pub identity: FileIdentity,
+    /// Nobody is told when it is written to.
+    pub unannounced: bool,
     pub under: Option<Under>,
     valid: RangeSet,
 }
@@ -201,7 +203,8 @@ impl Workspace {
 
     /// What is staged now.
     pub fn staged(&self) -> Result<StagedTree> {
-        let state = self.shared.state.lock();
+        let state = &mut *self.shared.state.lock();
+        state.look_at_all()?;
         // Writes that begin from here on are noted in their rows: none can slip between looking and taking.
         self.shared.commit_snapshots.fetch_add(1, Ordering::AcqRel);
         Ok(StagedTree {
@@ -222,6 +225,8 @@ impl Workspace {
         // A write under way ends before this, and the next one is noted in the row.
         let data = open.as_ref().map(|open| open.data.read());
         let state = &mut *self.shared.state.lock();
+        // Before the look at the file: what is written after that then differs from what is noted.
+        state.look(ino)?;
         let Some(node) = state.row(ino)?.filter(|node| node.staged && node.nlink > 0) else { return Ok(None) };
         let (file, valid) = match data.as_deref() {
             Some(Data::Staged(staged)) => (staged.file.clone(), staged.valid.clone()),
@@ -230,7 +235,8 @@ impl Workspace {
         let identity = FileIdentity::of(&file).map_err(|error| OverlayError::io(&self.shared.dir, error))?;
         let xattrs = state.xattrs(&Inode::Staged(node.clone()))?;
         tree.taken.lock().insert(ino, node.change);
-        Ok(Some(StagedFile { under: node.under.clone(), node, xattrs, file, identity, valid }))
+        let unannounced = state.is_written_directly(ino);
+        Ok(Some(StagedFile { under: node.under.clone(), node, xattrs, file, identity, unannounced, valid }))
     }
 
     /// Is the file as it was when [`Workspace::staged_file`] gave it?

@@ -276,7 +276,7 @@ impl State {
         Ok(row)
     }
 
-    fn remember_row(&mut self, ino: u64, row: Option<Arc<Node>>) {
+    pub(super) fn remember_row(&mut self, ino: u64, row: Option<Arc<Node>>) {
         if self.rows.len() >= ROWS_KEPT_MAX {
             self.rows.clear();
         }
@@ -484,6 +484,7 @@ pub fn derived_node(ino: u64, origin: Origin) -> Node {
         nlink: 1,
         origin: Some(origin),
         staged: false,
+        direct: false,
         under: None,
         target,
         own_xattrs: false,

@@ -119,6 +119,7 @@ impl Workspace {
         let mut locked: Vec<_> = files.iter().map(|file| (file.ino, file.data.write())).collect();
         let inos: HashSet<u64> = files.iter().map(|file| file.ino).collect();
         let state = &mut *self.shared.state.lock();
+        state.look_at_all()?;
         if !may(state)? {
             return Ok(false);
         }

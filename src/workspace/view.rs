@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use super::attr::{Attr, Listed, NewNode, RenameMode, SetAttr, Space, XattrMode};
 use super::base::LinkIndex;
+use super::direct::Kernel;
 use super::error::{Miss, WorkspaceError};
 use super::external::ExternalCache;
 use super::live::Place;
@@ -291,8 +292,13 @@ impl Workspace {
 
     /// Opens a regular file. `truncate` empties it and needs `write`.
     pub fn open_file(&self, ino: u64, write: bool, truncate: bool) -> Result<OpenFile> {
-        let state = self.shared.state.lock().open(ino, write)?;
-        let file = OpenFile::new(self.shared.clone(), state, write);
+        self.open_file_for(None, ino, write, truncate)
+    }
+
+    /// [`Workspace::open_file`] for a kernel that can use local files by itself.
+    pub fn open_file_for(&self, kernel: Option<Kernel<'_>>, ino: u64, write: bool, truncate: bool) -> Result<OpenFile> {
+        let (state, serving) = self.shared.state.lock().open(ino, write, kernel)?;
+        let file = OpenFile::new(self.shared.clone(), state, write, serving);
         if truncate {
             file.truncate(0)?;
         }
@@ -319,6 +325,12 @@ impl Workspace {
 impl State {
     pub fn is_dirty(&self) -> Result<bool> {
         Ok(self.open.values().any(|open| open.writers > 0) || self.overlay.db.any_change()?)
+    }
+
+    /// Anything staged, also what the kernel did not tell of?
+    pub fn any_change(&mut self) -> Result<bool> {
+        self.look_at_all()?;
+        Ok(self.overlay.db.any_change()?)
     }
 
     /// Counts one lookup of `inode`.

@@ -40,6 +40,7 @@ impl State {
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
             return Err(WorkspaceError::Invalid("an attribute's name is 1 to 255 bytes long"));
         }
+        self.look(ino)?;
         self.change(|state| {
             let inode = state.resolve(ino)?;
             let mut all = state.xattrs(&inode)?;

@@ -173,7 +173,7 @@ fn every_reference_is_given_back() {
 fn an_unusable_mountpoint_is_refused_with_its_reason() {
     let world = World::new();
     let mesh = world.mount("a");
-    let options = MountOptions { source: "test".into(), allow_other: false, read_only: false };
+    let options = MountOptions { source: "test".into(), allow_other: false, read_only: false, passthrough: true };
     let refusal = |dir: &Path| session::mount(mesh.vfs().clone(), dir, &options).unwrap_err();
     assert!(matches!(refusal(&world.outside("missing")), MountError::Missing(_)));
     let full = world.outside("full");

@@ -65,6 +65,11 @@ impl World {
         self.mount_for(machine, false, false)
     }
 
+    /// Mounts so that every read and write comes to the process, as for an ordinary user.
+    pub fn mount_served(&self, machine: &str) -> Mounted {
+        self.mount_with(machine, false, false, false)
+    }
+
     /// Mounts as root does for all users.
     pub fn mount_for_all(&self, machine: &str) -> Mounted {
         self.mount_for(machine, true, false)
@@ -75,6 +80,10 @@ impl World {
     }
 
     fn mount_for(&self, machine: &str, allow_other: bool, read_only: bool) -> Mounted {
+        self.mount_with(machine, allow_other, read_only, true)
+    }
+
+    fn mount_with(&self, machine: &str, allow_other: bool, read_only: bool, passthrough: bool) -> Mounted {
         let runtime = runtime();
         let options = self.options(machine);
         let mesh = runtime.block_on(Mesh::open(options)).expect("the mesh opens");
@@ -90,7 +99,7 @@ impl World {
         };
         let vfs = Vfs::new(mesh, vfs_options, runtime.handle().clone());
         let dir = self.scratch.folder(&format!("{machine}/mesh"));
-        let options = MountOptions { source: "test".into(), allow_other, read_only };
+        let options = MountOptions { source: "test".into(), allow_other, read_only, passthrough };
         let session = session::mount(vfs.clone(), &dir, &options).expect("the mesh mounts");
         let session = Arc::new(session);
         let (watchdog, told_to_end) = mpsc::channel();

@@ -15,4 +15,5 @@ mod levels;
 mod machines;
 mod names;
 mod rights;
+mod serving;
 mod trouble;

@@ -1,5 +1,7 @@
 //! A machine with a workspace on a store in memory, which can crash and come back.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +18,8 @@ use meshfs::storage::{Store, StoreSettings};
 use meshfs::sys::Sys;
 use meshfs::sys::clock::{Clock, SteppedClock};
 use meshfs::telemetry::counters::Counters;
-use meshfs::workspace::attr::{Attr, NewNode, RenameMode};
+use meshfs::workspace::attr::{Attr, NewNode, RenameMode, Serving};
+use meshfs::workspace::direct::{Backer, Backing, Kernel};
 use meshfs::workspace::error::WorkspaceError;
 use meshfs::workspace::open_file::OpenFile;
 use meshfs::workspace::view::Workspace;
@@ -70,6 +73,16 @@ impl Reach {
             due.into_iter().for_each(|action| action());
             Box::pin(std::future::ready(()))
         });
+    }
+}
+
+/// A kernel that takes every local file.
+#[derive(Debug)]
+pub struct AnyFile;
+
+impl Backer for AnyFile {
+    fn back(&self, _file: &File) -> Option<Backing> {
+        Some(Arc::new(()))
     }
 }
 
@@ -290,11 +303,21 @@ impl Machine {
     }
 
     pub fn write(&self, path: &str, offset: u64, bytes: &[u8]) -> Result<()> {
-        self.on(path, |workspace, ino| {
-            let file = workspace.open_file(ino, true, false)?;
-            assert_eq!(file.write(offset, bytes)?, bytes.len());
-            Ok(())
-        })
+        let file = self.open_direct(path, true);
+        self.write_open(&file, offset, bytes)
+    }
+
+    /// Writes as a program does whose kernel uses local files where it may: then the workspace is not told.
+    pub fn write_open(&self, file: &OpenFile, offset: u64, bytes: &[u8]) -> Result<()> {
+        if let Serving::KeptPages = file.serving() {
+            return self.run(|_| file.write(offset, bytes)).map(|written| assert_eq!(written, bytes.len()));
+        }
+        let staged = self.workspace_dir().join("files").join(format!("{:016x}", file.ino()));
+        let staged = std::fs::OpenOptions::new().write(true).open(staged).expect("the kernel has it open");
+        staged.write_all_at(bytes, offset).unwrap();
+        let now = std::time::UNIX_EPOCH + Duration::from_nanos(self.world.now().unsigned_abs());
+        staged.set_modified(now).unwrap();
+        Ok(())
     }
 
     /// The whole content of a file.
@@ -340,6 +363,12 @@ impl Machine {
     /// A file opened at a path, which stays open whatever becomes of the name.
     pub fn open_file(&self, path: &str, write: bool) -> OpenFile {
         self.on(path, |workspace, ino| workspace.open_file(ino, write, false)).unwrap()
+    }
+
+    /// A file opened by a kernel that uses local files where it may.
+    pub fn open_direct(&self, path: &str, write: bool) -> OpenFile {
+        let kernel = Kernel { backer: &AnyFile, keeps_privileges: true };
+        self.on(path, |workspace, ino| workspace.open_file_for(Some(kernel), ino, write, false)).unwrap()
     }
 
     /// A range of an open file.

@@ -9,6 +9,7 @@ mod attributes;
 mod commit;
 mod compare;
 mod data;
+mod direct;
 mod hostile;
 mod landed_unseen;
 mod machine;

@@ -79,14 +79,14 @@ impl Pair {
             Op::Other(kind, name, pick) => self.other_machine(*kind, *name, *pick),
             Op::Open(pick) => {
                 if let Some((path, id)) = self.model.pick_file(*pick) {
-                    self.open.push((self.machine.open_file(&path, true), id));
+                    self.open.push((self.machine.open_direct(&path, true), id));
                 }
             }
             Op::WriteOpen(handle, offset, len, seed) => {
                 if !self.open.is_empty() {
                     let (file, id) = &self.open[usize::from(*handle) % self.open.len()];
                     let bytes = bytes(*len, *seed);
-                    self.machine.run(|_| file.write(u64::from(*offset), &bytes)).unwrap();
+                    self.machine.write_open(file, u64::from(*offset), &bytes).unwrap();
                     self.model.write(*id, *offset as usize, &bytes);
                 }
             }

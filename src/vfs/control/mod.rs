@@ -233,6 +233,6 @@ impl Vfs {
         }
         let handle = ControlHandle::new(control.clone(), *caller);
         let handle = self.handles.add(super::handle::Handle::Control(handle));
-        Ok(Opened { handle, serving: Serving::Direct, quiet_close: true })
+        Ok(Opened { handle, serving: Serving::Direct })
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::super::contents::unsent_xattr;
 use super::super::error::WorkspaceError;
+use super::super::file_state::OpenState;
 use super::super::live::Place;
 use super::super::number;
 use super::super::state::{After, Result, State, derived_node};
@@ -24,7 +25,8 @@ impl State {
                 committed || adopted.mtime == adopted.origin.as_ref().map_or(adopted.mtime, |o| o.entry.meta.mtime);
             return Ok(same && !self.differs(adopted)? && !self.overlay.db.any_dirent(node.ino)?);
         }
-        let in_use = self.open.get(&node.ino).is_some_and(|open| open.writers > 0 || !run.locked.contains(&node.ino));
+        let used = |open: &OpenState| open.writers > 0 || open.direct.is_some() || !run.locked.contains(&node.ino);
+        let in_use = self.open.get(&node.ino).is_some_and(used);
         let path = adopted.origin.as_ref().and_then(|origin| origin.path.base_path());
         let names = path.and_then(|path| self.links.group(&path)).map_or(1, |group| group.0.len());
         let all_names =
