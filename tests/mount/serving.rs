@@ -98,9 +98,8 @@ fn pages_are_kept_where_it_does_not() {
     let caused = requests(&mesh, || fs::write(&path, large(1)).unwrap());
     assert!(caused["write"] >= 5, "{caused:?}");
     for kept in ["staged", "committed"] {
-        assert!(fs::read(&path).unwrap() == large(1));
-        let again = requests(&mesh, || assert!(fs::read(&path).unwrap() == large(1)));
-        assert_eq!(again.get("read"), None, "{kept}: {again:?}");
+        // The kernel may be told late of the commit before.
+        eventually(kept, || !requests(&mesh, || assert!(fs::read(&path).unwrap() == large(1))).contains_key("read"));
         commit(&mesh);
     }
 }
