@@ -61,6 +61,8 @@ pub struct CollectionReport {
     pub pending: Freed,
     /// Condemned by this run.
     pub condemned: Freed,
+    /// Mostly dead packs whose live part this run copied, and the bytes that frees once they are deleted.
+    pub moved: Freed,
     /// When what waits may be deleted, by the run after it.
     pub delete_after: Option<Time>,
     pub kept: Freed,

@@ -10,6 +10,10 @@ use super::domain::DomainNode;
 /// A domain is in use this long after anything touched it.
 const IN_USE: Duration = Duration::from_secs(600);
 
+/// Every opened domain is looked at this often: who reads what a collection takes away must hear of its fence in half
+/// the readers' grace.
+const LOOK_AGE_MAX: Duration = Duration::from_secs(3600);
+
 /// Looks at the domains in use, every interval, until the mount is gone.
 pub async fn poll_while_alive(vfs: Weak<Vfs>) {
     loop {
@@ -21,12 +25,15 @@ pub async fn poll_while_alive(vfs: Weak<Vfs>) {
 }
 
 impl Vfs {
-    /// Looks at each domain in use once, and takes its clean working trees along.
+    /// Looks at each domain in use once, at the others once an hour, and takes its clean working trees along.
     pub async fn poll_once(&self) {
         let now = self.clock().elapsed();
         let domains: Vec<Arc<DomainNode>> = self.domains.lock().values().cloned().collect();
-        let in_use = domains.iter().filter(|domain| domain.freshness().is_in_use(now, IN_USE));
-        futures::future::join_all(in_use.map(|domain| self.poll_domain(domain))).await;
+        let due = domains.iter().filter(|domain| {
+            let freshness = domain.freshness();
+            freshness.is_in_use(now, IN_USE) || !freshness.is_fresh(now, LOOK_AGE_MAX)
+        });
+        futures::future::join_all(due.map(|domain| self.poll_domain(domain))).await;
     }
 
     async fn poll_domain(&self, domain: &DomainNode) {
@@ -55,7 +62,13 @@ impl Vfs {
     }
 
     async fn follow_branch(&self, branch: &Branch) {
-        let (Some(workspace), Some(head)) = (branch.entered(), branch.head()) else { return };
+        let Some(workspace) = branch.entered() else { return };
+        if !self.options.read_only
+            && let Err(error) = workspace.keep_base().await
+        {
+            tracing::warn!(branch = branch.name(), %error, "the commit that staged changes are on may be collected");
+        }
+        let Some(head) = branch.head() else { return };
         if workspace.head() == head {
             return;
         }

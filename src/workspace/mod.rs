@@ -26,6 +26,7 @@ mod earlier;
 mod edit;
 mod external;
 mod file_state;
+mod keep;
 mod listing;
 mod live;
 mod names;

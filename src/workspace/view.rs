@@ -12,6 +12,7 @@ use super::base::LinkIndex;
 use super::direct::Kernel;
 use super::error::{Miss, WorkspaceError};
 use super::external::ExternalCache;
+use super::keep::Looked;
 use super::live::Place;
 use super::number::{self, Numbering};
 use super::observer::BaseObserver;
@@ -56,6 +57,8 @@ pub struct Shared {
     pub commit_snapshots: AtomicU64,
     /// Held by the verb under way: a commit, a refresh, a restore.
     pub verb: tokio::sync::Mutex<()>,
+    /// What [`Workspace::keep_base`] saw last.
+    pub kept: Mutex<Option<Looked>>,
 }
 
 impl std::fmt::Debug for dyn BaseObserver {
@@ -103,6 +106,7 @@ impl Workspace {
             observer: Mutex::new(None),
             commit_snapshots: AtomicU64::new(0),
             verb: tokio::sync::Mutex::new(()),
+            kept: Mutex::new(None),
         };
         let workspace = Arc::new(Workspace { shared: Arc::new(shared) });
         workspace.take_up_at_opening().await;

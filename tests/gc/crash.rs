@@ -7,21 +7,28 @@ use meshfs::storage::Store;
 
 use super::cut::Cut;
 use super::lab::*;
+use super::repack::mostly_dead;
 use super::world::*;
 
-/// The collector's machine stops at its first request, its second, and so on: after each stop another machine collects
-/// to the end.
-#[tokio::test]
-async fn a_collector_stops_at_any_request_and_another_goes_on() {
+/// The collector's machine stops at its first request, its second, and so on, in the run that condemns and in the one
+/// that deletes: after each stop another machine collects to the end.
+async fn stop_everywhere(repacks: bool) -> usize {
     let mut stops = 0;
-    // Condemning and deleting are two runs: each is cut.
     for deleting in [false, true] {
         for requests in 0.. {
             let (world, a) = aged(0).await;
             let sales = a.sales().await;
-            let kept = commit_files(&sales, "main", &[("kept", Some(bytes(1, 9_000)))]).await;
-            let dead = dead_branch(&sales, "exp", bytes(2, 9_000)).await;
-            let pack = pack_of(&sales, &dead).await;
+            let (pack, kept) = match repacks {
+                true => {
+                    let (pack, _, kept) = mostly_dead(&a).await;
+                    (pack, kept)
+                }
+                false => {
+                    let kept = commit_files(&sales, "main", &[("kept", Some(bytes(1, 9_000)))]).await;
+                    let dead = dead_branch(&sales, "exp", bytes(2, 9_000)).await;
+                    (pack_of(&sales, &dead).await, kept)
+                }
+            };
             a.clock.advance(DAY * 40);
             if deleting {
                 collect(&sales).await;
@@ -35,7 +42,7 @@ async fn a_collector_stops_at_any_request_and_another_goes_on() {
             cut.after(requests);
             let done = cut.run(try_collect(&stopping)).await;
             drop((stopping, mesh));
-            for _ in 0..2 {
+            for _ in 0..3 {
                 a.clock.advance(DAY * 2);
                 collect(&sales).await;
             }
@@ -49,5 +56,17 @@ async fn a_collector_stops_at_any_request_and_another_goes_on() {
             stops += 1;
         }
     }
+    stops
+}
+
+#[tokio::test]
+async fn a_collector_stops_at_any_request_and_another_goes_on() {
+    let stops = stop_everywhere(false).await;
     assert!(stops > 20, "{stops}");
+}
+
+#[tokio::test]
+async fn a_repacking_collector_stops_at_any_request_and_another_goes_on() {
+    let stops = stop_everywhere(true).await;
+    assert!(stops > 40, "{stops}");
 }

@@ -5,6 +5,8 @@ mod crash;
 mod cut;
 mod keeping;
 mod lab;
+mod pins;
+mod repack;
 mod retention;
 mod rules;
 #[path = "../repo/watched.rs"]

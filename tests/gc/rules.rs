@@ -19,7 +19,7 @@ use super::watched::Watched;
 use super::world::*;
 
 /// A machine whose creates can be watched, with a clock that shows what `like` shows.
-async fn watched(world: &World, like: &Machine) -> (Domain, Arc<Watched>) {
+pub async fn watched(world: &World, like: &Machine) -> (Domain, Arc<Watched>) {
     let watched = Watched::new(world.base.clone());
     let store: Arc<dyn Store> = watched.clone();
     let folder = tempfile::tempdir().unwrap().keep();
@@ -28,7 +28,7 @@ async fn watched(world: &World, like: &Machine) -> (Domain, Arc<Watched>) {
 }
 
 /// Runs `what` once, before the first create of a key that has `within` in it.
-fn before_create(store: &Watched, within: &'static str, what: impl Future<Output = ()> + Send + 'static) {
+pub fn before_create(store: &Watched, within: &'static str, what: impl Future<Output = ()> + Send + 'static) {
     let mut what = Some(what.boxed());
     store.before_create(move |key, _| match what.take_if(|_| key.contains(within)) {
         Some(what) => what,

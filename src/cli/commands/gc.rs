@@ -9,7 +9,8 @@ use crate::model::gc::{CollectionReport, Freed};
 /// Delete what no branch, tag or recent log entry leads to, in two runs at least a day apart.
 ///
 /// A run condemns what is unreachable and older than 7 days; the first run more than 24 hours later
-/// deletes it, so that whoever reads it has time to leave. Any number of machines may write, read and
+/// deletes it, so that whoever reads it has time to leave. Of packs that are mostly dead, the live
+/// part is copied; ids stay as they are. Any number of machines may write, read and
 /// collect meanwhile. A daily run keeps a mesh clean.
 ///
 /// All history of branches and tags is kept, and deleted branches for 30 days, unless the file
@@ -62,14 +63,18 @@ impl Gc {
 }
 
 fn show(context: &Context<'_>, report: &CollectionReport) -> Result<(), Failure> {
-    let CollectionReport { domain, dry_run, deleted, pending, condemned, delete_after, kept, .. } = report;
+    let CollectionReport { domain, dry_run, deleted, pending, condemned, moved, delete_after, kept, .. } = report;
     let (deletes, condemns) = if *dry_run { ("would delete", "would condemn") } else { ("deleted", "condemned") };
     context.ui.line(format_args!("{domain}: {deletes} {}", amount(deleted)))?;
     if let (Some(time), true) = (delete_after, *pending != Freed::default()) {
         context.ui.line(format_args!("{domain}: {} wait for their readers until {time}", amount(pending)))?;
     }
     context.ui.line(format_args!("{domain}: {condemns} {}", amount(condemned)))?;
-    if let (Some(time), true) = (delete_after, *condemned != Freed::default()) {
+    if *moved != Freed::default() {
+        let moves = if *dry_run { "would repack" } else { "repacked" };
+        context.ui.line(format_args!("{domain}: {moves} {} packs, which frees {} bytes", moved.packs, moved.bytes))?;
+    }
+    if let (Some(time), true) = (delete_after, *condemned != Freed::default() || *moved != Freed::default()) {
         context.ui.note(format_args!("the first `meshfs gc` after {time} deletes what was condemned"));
     }
     context.ui.line(format_args!("{domain}: keeps {} packs, {} bytes", kept.packs, kept.bytes))

@@ -28,7 +28,7 @@ const RACE_PAUSE: Duration = Duration::from_millis(50);
 
 /// The newest fence of a log.
 #[derive(Debug)]
-pub(super) struct Newest {
+pub(in crate::repo) struct Newest {
     /// The state right after it.
     pub state: Arc<LogState>,
     /// The epoch before it.
@@ -43,7 +43,7 @@ impl Newest {
 }
 
 /// The newest fence in `state`; none when nothing was ever collected. Epochs never go back along a log.
-pub(super) async fn newest(domain: &Domain, state: &LogState) -> Result<Option<Newest>, RepoError> {
+pub(in crate::repo) async fn newest(domain: &Domain, state: &LogState) -> Result<Option<Newest>, RepoError> {
     if state.fence.epoch == 0 {
         return Ok(None);
     }
@@ -64,17 +64,17 @@ pub(super) async fn newest(domain: &Domain, state: &LogState) -> Result<Option<N
 }
 
 impl Domain {
-    /// Stores the list as `gc/<epoch>` under the first free epoch after all that were ever used, and tells which.
-    pub(super) async fn put_condemned(&self, mut list: Condemned) -> Result<u64, RepoError> {
+    /// Stores the list as `gc/<epoch>` under the first free epoch after all that were ever used, which it is given.
+    pub(super) async fn put_condemned(&self, list: &mut Condemned) -> Result<(), RepoError> {
         let prefix = self.place().gc_prefix();
         let newest = self.store().list(&prefix, None, 1).await?;
         let listed = newest.first().and_then(|line| parse_entry_name(line.key.strip_prefix(&prefix)?));
         list.epoch = listed.unwrap_or(0).max(self.state().fence.epoch) + 1;
         loop {
-            let bytes = encode_condemned(&list)
+            let bytes = encode_condemned(list)
                 .map_err(|error| RepoError::of_format("the list of what a collection condemns", error))?;
             if self.create_mine(&self.place().gc_key(list.epoch), bytes.into()).await? {
-                return Ok(list.epoch);
+                return Ok(());
             }
             list.epoch += 1;
         }

@@ -37,7 +37,31 @@ pub(super) struct Marks {
     pub reads: u64,
 }
 
+impl PackMarks {
+    pub fn offsets(&self) -> &[u32] {
+        &self.offsets
+    }
+
+    pub fn count(&self) -> usize {
+        self.offsets.len()
+    }
+
+    pub fn has(&self, offset: u64) -> bool {
+        u32::try_from(offset).is_ok_and(|offset| self.offsets.binary_search(&offset).is_ok())
+    }
+}
+
 impl Marks {
+    /// What is live in a pack; none when nothing is.
+    pub fn of(&self, pack: &PackName) -> Option<&PackMarks> {
+        self.packs.get(pack).filter(|marks| marks.count() > 0)
+    }
+
+    /// Marks a pack, whatever is in it.
+    pub fn keep(&mut self, pack: PackName) {
+        self.packs.entry(pack).or_default();
+    }
+
     /// Marks a frame; tells whether it was not marked before.
     pub fn add(&mut self, location: &Location) -> Result<bool, RepoError> {
         let offset = u32::try_from(location.offset).map_err(|_| RepoError::Damaged {

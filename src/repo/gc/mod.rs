@@ -6,10 +6,11 @@
 //! grace marks again from the state at the fence, and deletes what that does not reach. A run that ends anywhere
 //! leaves only what the next one goes on with, and of two at once one drops its list.
 
-mod fence;
+pub(super) mod fence;
 mod inventory;
 mod landed;
 mod mark;
+mod repack;
 mod roots;
 mod sweep;
 
@@ -21,6 +22,7 @@ use self::fence::Newest;
 use self::inventory::{Inventory, Stored};
 use self::landed::never_landed;
 use self::mark::Marks;
+use self::repack::MostlyDead;
 use self::roots::{Moment, Records, Roots, before};
 use super::domain::Domain;
 use super::error::RepoError;
@@ -50,7 +52,15 @@ pub struct CollectOptions<'a> {
 #[derive(Debug, Default)]
 struct Doomed {
     packs: BTreeSet<PackName>,
+    /// Packs whose live frames all lie elsewhere too: they go, and their maps stay.
+    moved: BTreeSet<PackName>,
     records: BTreeSet<CommitId>,
+}
+
+impl Doomed {
+    fn is_empty(&self) -> bool {
+        self.packs.is_empty() && self.moved.is_empty() && self.records.is_empty()
+    }
 }
 
 /// One run on one domain.
@@ -86,6 +96,9 @@ impl Domain {
             ..CollectionReport::default()
         };
         let expired = run.mark_now().await?;
+        // Before the sweep, which marks by what still binds writers: that is more.
+        let doomed = run.unmarked().await?;
+        let mostly_dead = run.mostly_dead();
         let due = run.newest.as_ref().map(|newest| Time(newest.time().0 + READERS_GRACE.as_nanos() as i64));
         match due {
             Some(due) if due > run.now => {
@@ -96,7 +109,7 @@ impl Domain {
             None => {}
         }
         if report.delete_after.is_none() || report.pending == Freed::default() {
-            run.condemn(expired, &mut report).await?;
+            run.condemn(doomed, mostly_dead, expired, &mut report).await?;
         }
         report.read = run.marks.reads;
         let live = run.inventory.packs.iter().filter(|(pack, _)| run.marks.is_marked(pack));
@@ -165,38 +178,57 @@ impl<'a> Run<'a> {
         let snapshots = roots.snapshots(self.domain, &mut self.records).await?;
         self.marks.mark(self.domain.objects(), snapshots, self.options.progress).await?;
         self.kept.extend(&roots.commits);
-        Ok(())
+        // What the newest collection copied, nothing but its maps will name, and they may not be there yet.
+        for pack in self.list().await?.iter().flat_map(|list| &list.made) {
+            self.marks.keep(*pack);
+        }
+        self.follow_moves().await
     }
 
     /// Condemns what is old and unmarked, and fences that.
-    async fn condemn(&mut self, expired: BTreeSet<CommitId>, report: &mut CollectionReport) -> Result<(), RepoError> {
-        let doomed = self.unmarked().await?;
-        if doomed.packs.is_empty() && doomed.records.is_empty() {
+    async fn condemn(
+        &mut self,
+        mut doomed: Doomed,
+        mostly_dead: Vec<MostlyDead>,
+        expired: BTreeSet<CommitId>,
+        report: &mut CollectionReport,
+    ) -> Result<(), RepoError> {
+        // Some of it the sweep may have deleted.
+        doomed.packs.retain(|pack| self.is_there(pack));
+        doomed.moved.retain(|pack| self.inventory.packs.contains_key(pack));
+        doomed.records.retain(|record| self.inventory.records.contains_key(record));
+        let copied = self.copy_live(mostly_dead).await?;
+        if doomed.is_empty() && copied.moved.is_empty() {
             return Ok(());
         }
         report.condemned = self.size_of(&doomed);
+        report.moved = copied.freed;
         if self.options.dry_run {
             return Ok(());
         }
-        let list = Condemned {
+        let mut list = Condemned {
             // Given when it is stored.
             epoch: 0,
             nonce: Nonce(self.domain.sys().random.name()),
             horizon: self.horizon,
             time: self.now,
-            packs: doomed.packs,
+            packs: doomed.packs.into_iter().chain(doomed.moved).chain(copied.moved).collect(),
             records: doomed.records.into_iter().chain(expired).collect(),
-            made: BTreeSet::new(),
+            made: copied.made,
         };
-        let epoch = self.domain.put_condemned(list).await?;
-        match self.domain.put_fence(Fence { epoch, horizon: self.horizon }).await? {
-            Some(state) => {
-                report.epoch = state.fence.epoch;
-                report.horizon = state.fence.horizon;
-                report.delete_after = Some(Time(state.time.0 + READERS_GRACE.as_nanos() as i64));
-            }
+        self.domain.put_condemned(&mut list).await?;
+        let Some(state) = self.domain.put_fence(Fence { epoch: list.epoch, horizon: self.horizon }).await? else {
             // Another collection got ahead: its list stands, and the next run finds what it has not.
-            None => report.condemned = Freed::default(),
+            (report.condemned, report.moved) = Default::default();
+            return Ok(());
+        };
+        report.epoch = state.fence.epoch;
+        report.horizon = state.fence.horizon;
+        report.delete_after = Some(Time(state.time.0 + READERS_GRACE.as_nanos() as i64));
+        if !list.made.is_empty() {
+            self.newest = fence::newest(self.domain, &state).await?;
+            self.mark_at_fence().await?;
+            self.place_maps(&list).await?;
         }
         Ok(())
     }
@@ -212,6 +244,7 @@ impl<'a> Run<'a> {
         let stray = stray.map(|(id, _)| *id);
         Ok(Doomed {
             packs: old.chain(moved).filter(unmarked).copied().collect(),
+            moved: self.superseded().await?,
             records: never_landed(self.domain, &self.records, stray, self.state.seq).await?,
         })
     }
@@ -229,7 +262,7 @@ impl<'a> Run<'a> {
     }
 
     fn size_of(&self, doomed: &Doomed) -> Freed {
-        let packs = doomed.packs.iter().filter_map(|pack| self.inventory.packs.get(pack));
+        let packs = doomed.packs.iter().chain(&doomed.moved).filter_map(|pack| self.inventory.packs.get(pack));
         freed(packs, doomed.records.len())
     }
 }

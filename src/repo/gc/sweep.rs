@@ -10,19 +10,22 @@ use super::{Doomed, Run};
 use crate::model::gc::{Condemned, Freed};
 use crate::model::id::{CommitId, PackName};
 use crate::repo::error::RepoError;
+use crate::repo::settings::Retention;
 
 /// Objects deleted at once.
 const DELETES_MAX: usize = 16;
 
 impl Run<'_> {
-    /// Deletes what the newest fence condemned and neither its state nor the newest one reaches. The grace is over: what
-    /// readers pinned meanwhile is in the newest state.
+    /// Deletes what the newest fence condemned and neither its state nor the newest one reaches, by the rules that bind
+    /// writers until the next fence. The grace is over: what readers pinned meanwhile is in the newest state, with all
+    /// that was made of it.
     pub(super) async fn sweep(&mut self) -> Result<Freed, RepoError> {
         let Some(list) = self.list().await? else { return Ok(Freed::default()) };
         if !self.anything_left_of(&list) {
             return Ok(Freed::default());
         }
         self.mark_at_fence().await?;
+        self.mark_usable().await?;
         let doomed = self.doomed_of(&list).await?;
         let freed = self.size_of(&doomed);
         if self.options.dry_run {
@@ -31,12 +34,15 @@ impl Run<'_> {
         }
         self.delete(&doomed).await?;
         self.forget(&doomed);
+        // A run that crashed after its fence left this undone.
+        self.place_maps(&list).await?;
         Ok(freed)
     }
 
     async fn delete(&self, doomed: &Doomed) -> Result<(), RepoError> {
         let place = self.domain.place();
         let packs = doomed.packs.iter().flat_map(|pack| [place.pack_key(pack), place.relocation_key(pack)]);
+        let packs = packs.chain(doomed.moved.iter().map(|pack| place.pack_key(pack)));
         let keys: Vec<String> = packs.chain(doomed.records.iter().map(|record| place.record_key(record))).collect();
         let deletes = stream::iter(keys).map(|key| {
             let store = self.domain.store().clone();
@@ -58,7 +64,7 @@ impl Run<'_> {
     }
 
     /// The list of the newest fence; none when it cannot be read, and then nothing is deleted.
-    async fn list(&self) -> Result<Option<Arc<Condemned>>, RepoError> {
+    pub(super) async fn list(&self) -> Result<Option<Arc<Condemned>>, RepoError> {
         match &self.newest {
             Some(newest) => self.domain.condemned_in(newest.state.fence.epoch).await,
             None => Ok(None),
@@ -70,12 +76,12 @@ impl Run<'_> {
             || list.records.iter().any(|record| self.inventory.records.contains_key(record))
     }
 
-    fn is_there(&self, pack: &PackName) -> bool {
+    pub(super) fn is_there(&self, pack: &PackName) -> bool {
         self.inventory.packs.contains_key(pack) || self.inventory.relocations.contains(pack)
     }
 
     /// Marks what the state at the fence keeps, by the fence's own horizon and at its time.
-    async fn mark_at_fence(&mut self) -> Result<(), RepoError> {
+    pub(super) async fn mark_at_fence(&mut self) -> Result<(), RepoError> {
         let Some(newest) = &self.newest else { return Ok(()) };
         let (state, before) = (newest.state.clone(), newest.epoch_before);
         let retention = self.retention_at(&state).await?;
@@ -91,6 +97,20 @@ impl Run<'_> {
         self.mark(&roots).await
     }
 
+    /// Marks what a writer may still build on: see [`crate::repo::domain::Domain::usable`].
+    async fn mark_usable(&mut self) -> Result<(), RepoError> {
+        let (state, retention) = (self.state.clone(), Retention::default());
+        let moment = Moment {
+            state: &state,
+            horizon: state.fence.horizon,
+            retention: &retention,
+            now: self.now,
+            expired: &self.expired,
+        };
+        let roots = Roots::at(self.domain, &mut self.records, &moment).await?;
+        self.mark(&roots).await
+    }
+
     /// Of a list, what is there and nothing marked reaches. Records of landed commits stay for ever.
     async fn doomed_of(&self, list: &Condemned) -> Result<Doomed, RepoError> {
         let packs = list.packs.iter().filter(|pack| self.is_there(pack) && !self.marks.is_marked(pack));
@@ -98,12 +118,13 @@ impl Run<'_> {
         let stray = list.records.iter().filter(there).filter(|record| !self.kept.contains(record)).copied();
         Ok(Doomed {
             packs: packs.copied().collect(),
+            moved: self.superseded().await?.intersection(&list.packs).copied().collect(),
             records: never_landed(self.domain, &self.records, stray, self.state.seq).await?,
         })
     }
 
     fn forget(&mut self, doomed: &Doomed) {
-        self.inventory.packs.retain(|pack, _| !doomed.packs.contains(pack));
+        self.inventory.packs.retain(|pack, _| !doomed.packs.contains(pack) && !doomed.moved.contains(pack));
         self.inventory.relocations.retain(|pack| !doomed.packs.contains(pack));
         self.inventory.records.retain(|record, _| !doomed.records.contains(record));
     }

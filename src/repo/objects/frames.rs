@@ -140,7 +140,8 @@ impl Objects {
         Ok(map.and_then(|map| map.moved.get(&place.offset).copied()))
     }
 
-    async fn relocations(&self, pack: &PackName) -> Result<Option<Arc<Relocations>>, RepoError> {
+    /// The map of a moved pack; none when it was not moved, or the map cannot be used.
+    pub(in crate::repo) async fn relocations(&self, pack: &PackName) -> Result<Option<Arc<Relocations>>, RepoError> {
         let place = self.0.packs.place();
         let object = match place.store.get(&place.relocation_key(pack)).await {
             Ok(object) => object,
