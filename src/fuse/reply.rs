@@ -1,13 +1,14 @@
 //! Results of `vfs` as replies to the kernel.
 
+use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{
     BackingId, Errno, FileAttr, FileHandle, FileType, FopenFlags, Generation, INodeNo, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
-    ReplyWrite, ReplyXattr,
+    ReplyData, ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLseek, ReplyOpen, ReplyPoll,
+    ReplyStatfs, ReplyWrite, ReplyXattr,
 };
 
 use super::backing::LocalFile;
@@ -103,6 +104,8 @@ answer!(ReplyStatfs, StatFs, |reply, space| reply.statfs(
     space.name_bytes_max,
     space.block_bytes,
 ));
+answer!(ReplyIoctl, Infallible, |_reply, never| match never {});
+answer!(ReplyPoll, Infallible, |_reply, never| match never {});
 answer!(ReplyDirectory, (), |reply, ()| reply.ok());
 answer!(ReplyDirectoryPlus, (), |reply, ()| reply.ok());
 

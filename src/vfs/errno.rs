@@ -34,6 +34,8 @@ pub fn errno(error: &VfsError) -> i32 {
         VfsError::TooManyLinks => libc::EMLINK,
         VfsError::NoData => libc::ENXIO,
         VfsError::NotSupported(_) => libc::EOPNOTSUPP,
+        // To a program: every file is always ready to poll(2), and ENOTTY for ioctl(2).
+        VfsError::LeftToKernel => libc::ENOSYS,
         // Never ENOENT: what cannot be read now is there.
         VfsError::Unreadable(_) => libc::EIO,
     }

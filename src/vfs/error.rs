@@ -64,6 +64,9 @@ pub enum VfsError {
     NoData,
     #[error("{0}")]
     NotSupported(String),
+    /// The kernel does it as for any filesystem that has nothing of its own to add.
+    #[error("nothing to add to what the kernel does")]
+    LeftToKernel,
     /// What is asked for is stored and cannot be had, or local state cannot be written.
     #[error("{0}")]
     Unreadable(String),
@@ -104,7 +107,8 @@ impl VfsError {
             | VfsError::BufferTooSmall
             | VfsError::TooLarge
             | VfsError::TooManyLinks
-            | VfsError::NoData => false,
+            | VfsError::NoData
+            | VfsError::LeftToKernel => false,
         }
     }
 }

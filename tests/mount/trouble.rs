@@ -1,9 +1,12 @@
-//! Trouble below a mount: no room for staging, a store that is away.
+//! Trouble below a mount: no room for staging, a store that is away, and what must not look like trouble in a log.
 
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::common::machine::Machine;
+use crate::common::scratch::Scratch;
 use crate::machine::{Mounted, World, errno};
 
 /// A small filesystem in memory on a folder; gone when dropped.
@@ -86,4 +89,29 @@ fn while_the_store_is_away_staging_goes_on_and_the_rest_fails_in_time() {
     assert_eq!(fs::read(at("dir/committed")).unwrap().len(), 16_000_000);
     fs::write(at(".meshfs/commit"), "after").unwrap();
     assert_eq!(fs::read(at(".meshfs/status")).unwrap(), b"");
+}
+
+#[test]
+fn what_is_left_to_the_kernel_works_and_fills_no_log() {
+    let store = Scratch::new();
+    let machine = Machine::new(store.join("store").to_str().unwrap());
+    machine.meshfs(&["init"]);
+    machine.meshfs(&["domain", "create", "sales"]);
+    let mesh = machine.mount(&[]);
+    let file = File::create(mesh.join("sales/main/file")).unwrap();
+    let mut poll = libc::pollfd { fd: file.as_raw_fd(), events: libc::POLLIN | libc::POLLOUT, revents: 0 };
+    // SAFETY: one entry, which outlives the call.
+    assert_eq!(unsafe { libc::poll(&mut poll, 1, 0) }, 1);
+    assert_eq!(poll.revents, libc::POLLIN | libc::POLLOUT);
+    for _ in 0..3 {
+        let mut flags: libc::c_long = 0;
+        // SAFETY: room for what the call would answer, which outlives it.
+        let answer = unsafe { libc::ioctl(file.as_raw_fd(), libc::FS_IOC_GETFLAGS, &mut flags) };
+        assert_eq!((answer, std::io::Error::last_os_error().raw_os_error()), (-1, Some(libc::ENOTTY)));
+    }
+    drop(file);
+    machine.unmount();
+    let logs = fs::read_dir(machine.state_dir().join("meshfs/logs")).unwrap();
+    let text: String = logs.map(|log| fs::read_to_string(log.unwrap().path()).unwrap()).collect();
+    assert!(text.contains("mounted") && !text.contains("WARN") && !text.contains("ERROR"), "{text}");
 }
