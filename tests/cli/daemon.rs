@@ -312,3 +312,30 @@ fn a_merge_is_settled_in_the_mount_with_ordinary_tools() {
     assert!(answer.contains("[ID]"), "{answer}");
     assert_eq!(fs::read_to_string(main.join("b")).unwrap(), "only theirs");
 }
+
+#[test]
+fn folders_that_others_may_enter_show_them_nothing_of_it() {
+    let shell = Shell::with_domain();
+    let (state, cache) = (shell.folder().join("given-state"), shell.folder().join("given-cache"));
+    for folder in [&state, &cache] {
+        fs::create_dir(folder).unwrap();
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let (state_dir, cache_dir) = (state.to_str().unwrap(), cache.to_str().unwrap());
+    shell.machine().mount(&["--state-dir", state_dir, "--cache-dir", cache_dir]);
+    write(shell.machine().mesh().join("sales/main/x"), "x");
+    let mut sockets = 0;
+    for folder in [&state, &cache] {
+        for item in fs::read_dir(folder).unwrap() {
+            let path = item.unwrap().path();
+            let mode = fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{}: {mode:o}", path.display());
+            let socket = path.join("control.sock");
+            if socket.exists() {
+                assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+                sockets += 1;
+            }
+        }
+    }
+    assert_eq!(sockets, 1);
+}

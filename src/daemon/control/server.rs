@@ -1,8 +1,9 @@
 //! The daemon's end of the control socket.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,9 @@ const REQUESTS_MAX: u32 = 64;
 /// After a connection could not be taken (out of descriptors), so that those in use can end.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+/// Who reaches the socket may do what its owner may.
+const SOCKET_MODE: u32 = 0o600;
+
 /// Performs requests.
 pub trait Handler: Send + Sync + 'static {
     fn handle(&self, request: Request) -> BoxFuture<'_, Result<Reply, Failure>>;
@@ -36,7 +40,11 @@ pub fn listen(folder: &Path) -> io::Result<UnixListener> {
     }
     // See the client: the path may be too long for a socket's address.
     let held = File::open(folder)?;
-    UnixListener::bind(PathBuf::from(format!("/proc/self/fd/{}/{SOCKET_FILE}", held.as_raw_fd())))
+    let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET_FILE}", held.as_raw_fd()));
+    let listener = UnixListener::bind(&path)?;
+    // The folder is its owner's only, which is what counts; nobody should have to know that to be reassured.
+    std::fs::set_permissions(&path, Permissions::from_mode(SOCKET_MODE))?;
+    Ok(listener)
 }
 
 /// Answers connections.
