@@ -92,10 +92,9 @@ impl std::fmt::Display for StoreUrl {
 /// The URL up to where a password or token could stand.
 fn without_secrets(text: &str) -> String {
     let text = text.split(['?', '#']).next().unwrap_or_default();
-    match (text.split_once("://"), text.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://...@{rest}"),
-        _ => text.to_owned(),
-    }
+    let Some((before, host)) = text.rsplit_once('@') else { return text.to_owned() };
+    let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://"));
+    format!("{}...@{host}", scheme.unwrap_or_default())
 }
 
 fn percent_decoded(text: &str) -> Option<String> {
@@ -169,5 +168,8 @@ mod tests {
             let error = StoreUrl::parse(text).unwrap_err();
             assert!(!error.to_string().contains("hunter2") && !format!("{error:?}").contains("hunter2"), "{error}");
         }
+        assert_eq!(without_secrets("http://key:hunter2@host:80/x?sig=hunter2"), "http://...@host:80/x");
+        assert_eq!(without_secrets("key:hunter2@host"), "...@host");
+        assert_eq!(without_secrets("https://host:443/x"), "https://host:443/x");
     }
 }

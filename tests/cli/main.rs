@@ -9,6 +9,7 @@ mod common;
 mod daemon;
 mod help;
 mod mistakes;
+mod secrets;
 mod session;
 mod transcript;
 mod upkeep;

@@ -133,6 +133,29 @@ async fn an_endpoint_that_is_not_there() {
     assert!(matches!(created, Err(CreateError::Refused(StoreError::Unavailable { .. }))), "{created:?}");
 }
 
+#[test]
+fn an_endpoint_with_credentials_in_it() {
+    for host in ["http://key:hunter2-hunter2-hunter2@127.0.0.1:9", "http://127.0.0.1:9/?sig=hunter2-hunter2-hunter2"] {
+        for (url, name) in [("s3://bucket", "AWS_ENDPOINT_URL"), ("az://container", "AZURE_STORAGE_ENDPOINT")] {
+            let error = storage::open(url, &settings(&[(name, host)])).unwrap_err();
+            assert_says(&error, &[url, name, "variables of their own"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_signature_of_azure_s_is_not_repeated() {
+    let server = Server::start();
+    for endpoint in [server.endpoint(), "http://127.0.0.1:9".to_owned()] {
+        let azure = [
+            ("AZURE_STORAGE_ENDPOINT", endpoint.as_str()),
+            ("AZURE_STORAGE_ACCOUNT_NAME", "account"),
+            ("AZURE_STORAGE_SAS_TOKEN", "sv=2026&sig=hunter2-hunter2-hunter2"),
+        ];
+        assert_says(&store("az://container", &azure).get("a").await.unwrap_err(), &["az://container"]);
+    }
+}
+
 #[tokio::test]
 async fn a_host_that_has_no_name() {
     let pairs = [

@@ -20,10 +20,26 @@ use super::profile::Profile;
 /// The end of the name of an S3 Express bucket, whose listings are in no order.
 const EXPRESS_SUFFIX: &str = "--x-s3";
 
+/// The endpoint is said in messages, and by libraries in a log at `trace`: what is secret has variables of its own.
+fn refuse_secrets(store: &str, environment: &Environment) -> Result<(), StoreError> {
+    let prefixes = ["AWS_ENDPOINT", "AZURE_ENDPOINT", "AZURE_STORAGE_ENDPOINT", "GOOGLE_BASE_URL"];
+    let mut endpoints = prefixes.iter().flat_map(|prefix| environment.starting_with(prefix));
+    match endpoints.find(|(_, endpoint)| endpoint.contains(['@', '?', '#'])) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let reason = format!("{name} has credentials or options in it");
+            Err(StoreError::NoCredentials { store: store.to_owned(), reason, hint: "They have variables of their own" })
+        }
+    }
+}
+
 /// Opens a bucket; nothing is sent yet.
 pub fn open(cloud: Cloud, bucket: &str, prefix: &str, settings: &StoreSettings) -> Result<CloudStore, StoreError> {
     let connector = Connector::new(settings.sys.clock.clone());
     let environment = &settings.environment;
+    let url = StoreUrl::Cloud { cloud, bucket: bucket.to_owned(), prefix: prefix.to_owned() };
+    let name = url.to_string();
+    refuse_secrets(&name, environment)?;
     let endpoint = match cloud {
         Cloud::S3 => s3_endpoint(environment).unwrap_or("S3"),
         Cloud::Gcs => "Google Cloud Storage",
@@ -38,8 +54,6 @@ pub fn open(cloud: Cloud, bucket: &str, prefix: &str, settings: &StoreSettings) 
             Cloud::Azure => azure(&bucket, &environment, connector.another()),
         }
     };
-    let url = StoreUrl::Cloud { cloud, bucket: bucket.to_owned(), prefix: prefix.to_owned() };
-    let name = url.to_string();
     let access = Arc::new(Renewable::new(make).map_err(|error| misconfigured(cloud, &name, &error))?);
     let ordered = !(cloud == Cloud::S3 && bucket.ends_with(EXPRESS_SUFFIX));
     Ok(CloudStore { cloud, name, endpoint, prefix: prefix.to_owned(), access, connector, ordered })
