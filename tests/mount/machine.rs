@@ -1,6 +1,7 @@
 //! Machines: each has its own state and cache folders, and mounts the mesh of one store.
 
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -185,4 +186,12 @@ pub fn errno<T>(result: std::io::Result<T>) -> i32 {
         Ok(_) => panic!("succeeded, and must not"),
         Err(error) => error.raw_os_error().expect("an error of the kernel's"),
     }
+}
+
+/// Runs a shell line as the user `uid`, who is in no group but that of the same number.
+pub fn as_user(uid: u32, line: &str) -> Output {
+    let id = uid.to_string();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", &id, "--regid", &id, "--clear-groups", "--", "sh", "-c", line]);
+    command.output().expect("a shell")
 }

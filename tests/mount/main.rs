@@ -8,6 +8,7 @@
 mod common;
 mod machine;
 
+mod access;
 mod content;
 mod control;
 mod ends;

@@ -5,10 +5,9 @@ use std::fs::{self, File, FileTimes, OpenOptions, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
-use crate::machine::{World, errno};
+use crate::machine::{World, as_user, errno};
 
 fn c(bytes: &[u8]) -> CString {
     CString::new(bytes).unwrap()
@@ -41,15 +40,6 @@ fn xattr_names(path: &Path) -> Vec<u8> {
     let answer = unsafe { libc::listxattr(path.as_ptr(), list.as_mut_ptr().cast(), list.len()) };
     list.truncate(checked(answer).unwrap());
     list
-}
-
-/// Runs a shell line as the user `uid`.
-fn as_user(uid: u32, line: &str) -> std::process::Output {
-    let id = uid.to_string();
-    Command::new("setpriv")
-        .args(["--reuid", &id, "--regid", &id, "--clear-groups", "--", "sh", "-c", line])
-        .output()
-        .unwrap()
 }
 
 #[test]
