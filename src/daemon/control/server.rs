@@ -42,7 +42,8 @@ pub fn listen(folder: &Path) -> io::Result<UnixListener> {
     let held = File::open(folder)?;
     let path = PathBuf::from(format!("/proc/self/fd/{}/{SOCKET_FILE}", held.as_raw_fd()));
     let listener = UnixListener::bind(&path)?;
-    // The folder is its owner's only, which is what counts; nobody should have to know that to be reassured.
+    // bind(2) takes no mode. Until this call the folder, which is its owner's only, keeps others out.
+    #[allow(clippy::disallowed_methods)]
     std::fs::set_permissions(&path, Permissions::from_mode(SOCKET_MODE))?;
     Ok(listener)
 }
