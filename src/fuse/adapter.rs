@@ -255,9 +255,9 @@ impl Filesystem for Adapter {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
-        let (name, new_name) = (name.as_bytes(), new_name.as_bytes());
-        serve!(self, request, reply, "rename", [name, new_name], |vfs, caller| {
-            vfs.rename(caller, (parent.0, name), (new_parent.0, new_name), flags.bits())
+        let (name, new_name) = (name.as_bytes().to_vec(), new_name.as_bytes().to_vec());
+        serve_apart!(self, request, reply, "rename", |vfs, caller| {
+            vfs.rename(caller, (parent.0, &name), (new_parent.0, &new_name), flags.bits())
         });
     }
 

@@ -12,9 +12,9 @@ pub mod ranges;
 pub mod recover;
 pub mod schema;
 pub mod taken;
+pub mod unsynced;
 pub mod xattr;
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use error::OverlayError;
@@ -39,14 +39,15 @@ pub struct Identity {
 }
 
 impl Overlay {
-    /// Opens the staged changes in `dir`, or makes room for them, and recovers what a crash left.
-    pub fn open(dir: &Path, identity: &Identity) -> Result<Overlay, OverlayError> {
-        make_durably(dir).map_err(|source| OverlayError::io(dir, source))?;
+    /// Opens the staged changes in `dir`, or makes room for them, and recovers what a crash left. `boot` tells whether
+    /// the machine has started since they were last open: what had not been synced then may be lost.
+    pub fn open(dir: &Path, identity: &Identity, boot: &str) -> Result<Overlay, OverlayError> {
+        disk::create_private_dirs(dir).map_err(|source| OverlayError::io(dir, source))?;
         let db = Db::open(dir)?;
         let files = StagedFiles::open(dir)?;
         let overlay = Overlay { db, files, dir: dir.to_owned() };
         overlay.check_identity(identity)?;
-        overlay.recover()?;
+        overlay.recover(boot)?;
         // The names of database and folder themselves; what is in them is synced when somebody asks.
         disk::sync_dir(dir).map_err(|source| OverlayError::io(dir, source))?;
         Ok(overlay)
@@ -74,13 +75,6 @@ impl Overlay {
     }
 }
 
-/// Makes a folder with those above it, so that the names of all of them survive power loss.
-fn make_durably(dir: &Path) -> io::Result<()> {
-    let new: Vec<&Path> = dir.ancestors().take_while(|folder| !folder.exists()).collect();
-    disk::create_private_dirs(dir)?;
-    new.into_iter().try_for_each(|folder| disk::sync_dir(disk::parent_of(folder)))
-}
-
 /// Makes what transactions committed survive power loss.
 ///
 /// SQLite writes a transaction's frames to the write-ahead log when it commits, and syncs the database itself before
@@ -93,6 +87,11 @@ pub struct Durability {
 }
 
 impl Durability {
+    /// Makes the names of staged files survive power loss: comes before any row that counts on them.
+    pub fn sync_names(&self) -> Result<(), OverlayError> {
+        self.files.sync_names()
+    }
+
     /// Names of staged files first: a row must not survive without its file.
     pub fn sync(&self) -> Result<(), OverlayError> {
         self.files.sync_names()?;

@@ -249,10 +249,11 @@ impl Db {
         self.all("SELECT ino FROM node WHERE direct = 1 ORDER BY ino", [], |row| Ok(row.get::<_, i64>(0)? as u64))
     }
 
-    /// Forgets a row with its extents and xattrs. Its names are the caller's to delete.
+    /// Forgets a row with its ranges and xattrs. Its names are the caller's to delete.
     pub fn delete_node(&self, ino: u64) -> Result<(), OverlayError> {
         self.run("DELETE FROM node WHERE ino = ?1", [ino as i64])?;
-        self.run("DELETE FROM extent WHERE ino = ?1", [ino as i64])?;
+        self.delete_extents(ino)?;
+        self.delete_unsynced(ino)?;
         self.run("DELETE FROM xattr WHERE ino = ?1", [ino as i64])?;
         Ok(())
     }

@@ -46,6 +46,27 @@ impl RangeSet {
         }
     }
 
+    /// Takes a range out.
+    pub fn remove(&mut self, range: &Range<u64>) {
+        if range.is_empty() {
+            return;
+        }
+        let rest = self.0.split_off(&range.start);
+        if let Some(mut last) = self.0.last_entry()
+            && *last.get() > range.start
+        {
+            let end = last.insert(range.start);
+            if end > range.end {
+                self.0.insert(range.end, end);
+            }
+        }
+        for (start, end) in rest {
+            if end > range.end {
+                self.0.insert(start.max(range.end), end);
+            }
+        }
+    }
+
     /// The part of the set that starts at `offset` (true), or the gap that does (false), up to `end`.
     pub fn piece(&self, offset: u64, end: u64) -> (Range<u64>, bool) {
         if let Some((_, &until)) = self.0.range(..=offset).next_back().filter(|&(_, &until)| until > offset) {
@@ -92,17 +113,24 @@ mod tests {
     proptest! {
         #[test]
         fn behaves_as_a_set_of_offsets(
-            steps in prop::collection::vec((any::<bool>(), 0u64..64, 0u64..24), 1..24),
+            steps in prop::collection::vec((0..3, 0u64..64, 0u64..24), 1..24),
             from in 0u64..64,
         ) {
             let (mut set, mut plain) = (RangeSet::default(), std::collections::BTreeSet::new());
-            for (truncate, start, len) in steps {
-                if truncate {
-                    set.truncate(start);
-                    plain.retain(|&at| at < start);
-                } else {
-                    set.insert(start..start + len);
-                    plain.extend(start..start + len);
+            for (step, start, len) in steps {
+                match step {
+                    0 => {
+                        set.truncate(start);
+                        plain.retain(|&at| at < start);
+                    }
+                    1 => {
+                        set.remove(&(start..start + len));
+                        plain.retain(|at| !(start..start + len).contains(at));
+                    }
+                    _ => {
+                        set.insert(start..start + len);
+                        plain.extend(start..start + len);
+                    }
                 }
                 let listed: Vec<u64> = set.iter().flatten().collect();
                 prop_assert_eq!(listed, plain.iter().copied().collect::<Vec<_>>());

@@ -9,7 +9,7 @@ use super::error::OverlayError;
 use crate::sys::sparse::{Allocate, allocate};
 
 /// Raised with every change of the tables.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// File name of the database in the workspace's folder.
 pub const DB_NAME: &str = "overlay.db";
@@ -56,7 +56,7 @@ CREATE TABLE dirent (
 CREATE INDEX dirent_ino ON dirent (ino) WHERE ino IS NOT NULL;
 CREATE INDEX dirent_moved ON dirent (parent) WHERE home = 0;
 
--- Bytes of a partly staged file that are staged.
+-- Bytes of a partly staged file that are staged, and were synced before their row was put here.
 CREATE TABLE extent (ino INTEGER NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, PRIMARY KEY (ino, start)) WITHOUT ROWID;
 
 CREATE TABLE xattr (
@@ -92,6 +92,18 @@ CREATE TABLE conflict (
 
 /// What makes version 2 of version 1.
 const FROM_VERSION_1: &str = "ALTER TABLE number ADD COLUMN ctime INTEGER;";
+
+/// What a power loss may take. With it, version 2 becomes 3.
+const UNSYNCED_TABLES: &str = "
+-- Ranges staged since the file was last synced.
+CREATE TABLE fresh (ino INTEGER NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, PRIMARY KEY (ino, start)) WITHOUT ROWID;
+
+CREATE TABLE unsynced (
+    ino INTEGER PRIMARY KEY,
+    new INTEGER NOT NULL,           -- 1: the staged file was never synced since it was made
+    cut INTEGER                     -- the least length that it was cut to since it was synced
+);
+";
 
 /// Kept for the write-ahead log, which SQLite begins anew after about 4 MiB and one transaction.
 const LOG_RESERVED_BYTES: u64 = 8 << 20;
@@ -192,15 +204,16 @@ impl Db {
         let found: i64 = self.one("PRAGMA user_version", [])?.unwrap_or(0);
         match found {
             SCHEMA_VERSION => Ok(()),
-            0 => self.bring_to_version(TABLES),
-            1 => self.bring_to_version(FROM_VERSION_1),
+            0 => self.bring_to_version(&[TABLES, UNSYNCED_TABLES]),
+            1 => self.bring_to_version(&[FROM_VERSION_1, UNSYNCED_TABLES]),
+            2 => self.bring_to_version(&[UNSYNCED_TABLES]),
             found => Err(OverlayError::Version { path: self.path.clone(), found, known: SCHEMA_VERSION }),
         }
     }
 
-    fn bring_to_version(&self, statements: &str) -> Result<(), OverlayError> {
+    fn bring_to_version(&self, steps: &[&str]) -> Result<(), OverlayError> {
         self.transaction(|db| {
-            db.pragmas(statements)?;
+            steps.iter().try_for_each(|statements| db.pragmas(statements))?;
             db.pragmas(&format!("PRAGMA user_version = {SCHEMA_VERSION}"))
         })
     }

@@ -17,10 +17,21 @@ pub fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Makes `path` and what is missing above it, each 0700, and narrows `path` itself to 0700 if it was wider.
+/// Makes `path` and what is missing above it, so that the names of all of them survive power loss.
+pub fn create_dirs(path: &Path) -> io::Result<()> {
+    create_dirs_by(path, &mut DirBuilder::new())
+}
+
+fn create_dirs_by(path: &Path, builder: &mut DirBuilder) -> io::Result<()> {
+    let new: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    builder.recursive(true).create(path)?;
+    new.into_iter().try_for_each(|folder| sync_dir(parent_of(folder)))
+}
+
+/// [`create_dirs`], each 0700; narrows `path` itself to 0700 if it was wider.
 #[expect(clippy::disallowed_methods, reason = "narrows a folder that was there before")]
 pub fn create_private_dirs(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    create_dirs_by(path, DirBuilder::new().mode(0o700))?;
     let mode = fs::metadata(path)?.permissions().mode();
     if mode & 0o077 != 0 {
         fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;

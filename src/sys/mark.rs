@@ -30,7 +30,8 @@ impl ProcessMark {
     }
 }
 
-fn boot() -> String {
+/// Random id that the kernel makes at each boot: equal ones are the same.
+pub fn boot() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 

@@ -22,17 +22,21 @@ use random::{OsRandom, Random};
 pub struct Sys {
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
+    /// Tells one start of the machine from another: what was not synced is in memory until the next.
+    pub boot: Arc<str>,
 }
 
 impl Sys {
     /// The machine's own clock and randomness.
     pub fn real() -> Sys {
-        Sys { clock: Arc::new(SystemClock::new()), random: Arc::new(OsRandom) }
+        Sys { clock: Arc::new(SystemClock::new()), random: Arc::new(OsRandom), boot: mark::boot().into() }
     }
 
-    /// A clock that moves only when told or slept on, starting at `now`, and numbers that follow from `seed`.
+    /// A clock that moves only when told or slept on, starting at `now`, and numbers that follow from `seed`; always the
+    /// same boot.
     pub fn simulated(now: i64, seed: u64) -> (Sys, Arc<clock::SteppedClock>) {
         let clock = Arc::new(clock::SteppedClock::new(now));
-        (Sys { clock: clock.clone(), random: Arc::new(random::SeededRandom::new(seed)) }, clock)
+        let random = Arc::new(random::SeededRandom::new(seed));
+        (Sys { clock: clock.clone(), random, boot: "simulated".into() }, clock)
     }
 }

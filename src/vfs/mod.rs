@@ -10,6 +10,7 @@ mod entries;
 pub mod errno;
 pub mod error;
 mod file;
+mod flush;
 mod follow;
 mod freshness;
 pub mod handle;
@@ -87,8 +88,8 @@ pub struct Vfs {
     /// Present where the kernel may use local files by itself.
     backer: RwLock<Option<Arc<dyn Backer>>>,
     last_errors: LastErrors,
-    /// The task that polls; ends with this.
-    polling: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    /// What polls and what flushes; ends with this.
+    tasks: Mutex<Vec<tokio::task::JoinHandle<()>>>,
 }
 
 impl Vfs {
@@ -108,11 +109,12 @@ impl Vfs {
             kernel: RwLock::default(),
             backer: RwLock::default(),
             last_errors: LastErrors::default(),
-            polling: Mutex::default(),
+            tasks: Mutex::default(),
             options,
         });
         let polling = vfs.runtime.spawn(follow::poll_while_alive(vfs.me()));
-        *vfs.polling.lock() = Some(polling);
+        let flushing = vfs.runtime.spawn(flush::flush_while_alive(vfs.me()));
+        vfs.tasks.lock().extend([polling, flushing]);
         vfs
     }
 
@@ -191,14 +193,16 @@ impl Vfs {
         }
     }
 
-    /// Ends the work in the background. Workspaces close when the last of their users lets go.
+    /// Ends the work in the background, and leaves nothing staged to a power loss. Workspaces close when the last of
+    /// their users lets go.
     pub async fn close(&self) {
-        let polling = self.polling.lock().take();
-        if let Some(polling) = polling {
-            polling.abort();
+        let tasks = std::mem::take(&mut *self.tasks.lock());
+        for task in tasks {
+            task.abort();
             // An error says that it was aborted.
-            polling.await.ok();
+            task.await.ok();
         }
+        self.flush_once().await;
         self.end_session();
         self.domains.lock().clear();
     }
@@ -206,8 +210,8 @@ impl Vfs {
 
 impl Drop for Vfs {
     fn drop(&mut self) {
-        if let Some(polling) = self.polling.lock().take() {
-            polling.abort();
+        for task in self.tasks.lock().drain(..) {
+            task.abort();
         }
     }
 }

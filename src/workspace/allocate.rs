@@ -10,7 +10,6 @@ use super::state::Result;
 use crate::model::entry::{Content, Entry};
 use crate::overlay::entry::bare;
 use crate::overlay::node::Under;
-use crate::overlay::ranges::RangeSet;
 use crate::sys::sparse::{self, Allocate};
 
 /// Bytes moved by one step of a copy.
@@ -122,13 +121,14 @@ impl OpenFile {
             return Ok(false);
         }
         let under = Under { entry: Arc::new(bare(entry.content.clone(), Vec::new())), len: offset + len };
-        if staged.under.is_none() {
-            staged.valid = RangeSet::default();
-        }
         // The row first: one that says more of the base than the file is long is put right when it is opened.
-        self.shared.state.lock().put_under(self.ino(), Some(&under), &staged.valid)?;
+        self.shared.state.lock().put_under(self.ino(), Some(&under), staged)?;
+        if !staged.unsynced.new {
+            // The file's new length must not survive a power loss without the row: it would be zeros.
+            self.shared.durability.sync()?;
+        }
         if let Err(error) = staged.file.set_len(under.len) {
-            self.shared.state.lock().put_under(self.ino(), staged.under.as_ref(), &staged.valid)?;
+            self.shared.state.lock().put_under(self.ino(), staged.under.as_ref(), staged)?;
             return Err(self.file_error(error));
         }
         staged.under = Some(under);

@@ -119,7 +119,7 @@ impl Workspace {
             met.iter().try_for_each(|conflict| db.put_conflict(conflict))
         })?;
         drop(state);
-        Ok(self.shared.durability.sync()?)
+        self.shared.make_durable()
     }
 
     /// All that was met with a head is part of a commit or a refresh now.

@@ -120,8 +120,10 @@ impl Contents for Committed<'_> {
 }
 
 impl Workspace {
-    /// Keeps what a commit took, which is about to be sent.
+    /// Keeps what a commit took, which is about to be sent. The staged changes themselves come first: rows older than
+    /// the commit, met again after a power loss, would be taken for changes made since.
     pub(super) fn keep_taken(&self, tree: &StagedTree, landed: &Landed) -> Result<()> {
+        self.shared.make_durable()?;
         let blended = landed.blended.iter().map(|(path, entry)| (path.clone(), Some(entry.clone())));
         let overruled = landed.overruled.iter().map(|path| (path.clone(), None));
         Ok(tree.keep_taken(&self.shared.dir, landed.commit.id, blended.chain(overruled).collect())?)

@@ -19,6 +19,7 @@ use crate::overlay::error::OverlayError;
 use crate::overlay::files;
 use crate::overlay::node::{Node, Under};
 use crate::overlay::ranges::RangeSet;
+use crate::overlay::unsynced::Unsynced;
 use crate::repo::objects::Objects;
 
 /// One open inode. Its lock comes before the view's: who holds the view's lock must not wait for this one.
@@ -43,8 +44,14 @@ pub enum Data {
 pub struct StagedData {
     pub file: Arc<File>,
     pub under: Option<Under>,
-    /// Bytes of the staged file that count, as far as `under` goes; past that all do.
+    /// Bytes of the staged file that count, as far as `under` goes; past that all do. Those of `synced` and those of
+    /// `unsynced` together.
     pub valid: RangeSet,
+    /// Ranges that count also after a power loss.
+    pub synced: RangeSet,
+    pub unsynced: Unsynced,
+    /// How often the file was cut since it was opened.
+    pub cuts: u64,
     /// The commit snapshot that the row's change was last noted for.
     pub noted: Option<u64>,
 }
@@ -92,8 +99,18 @@ impl Data {
 }
 
 impl StagedData {
+    pub fn new(file: Arc<File>, under: Option<Under>, synced: RangeSet, unsynced: Unsynced) -> StagedData {
+        let valid = synced.iter().chain(unsynced.ranges.iter()).collect();
+        StagedData { file, under, valid, synced, unsynced, cuts: 0, noted: None }
+    }
+
     pub fn size(&self) -> Result<u64> {
         Ok(self.file.metadata().map_err(io)?.len())
+    }
+
+    /// Does nothing of the base show through?
+    pub fn is_whole(&self) -> bool {
+        self.valid.contains(&(0..self.under_len()))
     }
 
     /// Bytes up to here may be the base's.
@@ -216,13 +233,10 @@ impl State {
         Ok((Data::Base(entry.clone()), Some(entry)))
     }
 
-    fn open_staged(&self, node: &Node) -> Result<StagedData> {
+    pub(super) fn open_staged(&self, node: &Node) -> Result<StagedData> {
         let file = Arc::new(self.overlay.files.open_existing(node.ino)?);
-        let mut staged = StagedData { file, under: node.under.clone(), valid: RangeSet::default(), noted: None };
-        if staged.under.is_some() {
-            staged.valid = self.overlay.db.extents(node.ino)?;
-        }
-        Ok(staged)
+        let (synced, unsynced) = (self.overlay.db.extents(node.ino)?, self.overlay.db.unsynced(node.ino)?);
+        Ok(StagedData::new(file, node.under.clone(), synced, unsynced))
     }
 
     /// Takes back one handle. When the last writer goes and its file is the base's by now, gives the base's entry: the
@@ -257,10 +271,13 @@ impl State {
             let under = content
                 .filter(|_| len > 0)
                 .map(|entry| Under { entry: Arc::new(bare(entry.content.clone(), Vec::new())), len });
+            state.make_way(ino)?;
             state.made_file(ino);
             let file = Arc::new(state.overlay.files.create(ino, len, node.mtime)?);
             state.put_row(Node { staged: true, settled: false, under: under.clone(), ..(*node).clone() })?;
-            Ok(StagedData { file, under, valid: RangeSet::default(), noted: None })
+            let unsynced = Unsynced { new: true, ..Unsynced::default() };
+            state.overlay.db.put_unsynced(ino, &unsynced)?;
+            Ok(StagedData::new(file, under, RangeSet::default(), unsynced))
         })?;
         if let Some(open) = self.open.get_mut(&ino) {
             open.entry = None;
@@ -276,13 +293,13 @@ impl State {
         })
     }
 
-    /// Stores what `under` of a staged file is now, and its extents whole.
-    pub fn put_under(&mut self, ino: u64, under: Option<&Under>, valid: &RangeSet) -> Result<()> {
+    /// Stores what `under` of a staged file is now, and its ranges whole.
+    pub fn put_under(&mut self, ino: u64, under: Option<&Under>, staged: &StagedData) -> Result<()> {
         self.change(|state| {
             let node = state.row(ino)?.ok_or(WorkspaceError::Stale)?;
             state.put_row(Node { under: under.cloned(), ..(*node).clone() })?;
-            state.overlay.db.put_extents(ino, valid)?;
-            Ok(())
+            state.overlay.db.put_extents(ino, &staged.synced)?;
+            Ok(state.overlay.db.put_unsynced(ino, &staged.unsynced)?)
         })
     }
 }

@@ -34,6 +34,7 @@ mod number;
 mod rename;
 mod state;
 mod swap;
+mod sync;
 mod taken;
 mod tree;
 mod xattrs;

@@ -105,6 +105,7 @@ impl OpenFile {
                 Ok(more) => written += more,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(_) if written > 0 => break,
+                Err(error) if error.kind() == std::io::ErrorKind::StorageFull && self.shared.make_room()? => {}
                 Err(error) => return Err(self.file_error(error)),
             }
         }
@@ -147,15 +148,13 @@ impl OpenFile {
     pub(super) fn record(&self, staged: &mut StagedData, start: u64, end: u64) -> Result<()> {
         stamp(&staged.file, self.now())?;
         let Some(under) = &staged.under else { return Ok(()) };
-        let Some(joined) = staged.valid.insert(start..end.min(under.len).max(start)) else { return Ok(()) };
-        let view = &mut *self.shared.state.lock();
-        if staged.valid.contains(&(0..under.len)) {
-            staged.under = None;
-            staged.valid = Default::default();
-            return view.put_under(self.ino(), None, &staged.valid);
+        let counts = start..end.min(under.len).max(start);
+        if staged.valid.insert(counts.clone()).is_none() {
+            return Ok(());
         }
-        let ino = self.ino();
-        Ok(view.overlay.db.transaction(|db| db.join_extents(ino, &joined))?)
+        let Some(joined) = staged.unsynced.ranges.insert(counts) else { return Ok(()) };
+        let (view, ino) = (self.shared.state.lock(), self.ino());
+        Ok(view.overlay.db.transaction(|db| db.join_unsynced(ino, &joined))?)
     }
 
     /// Cuts the file off at `size`, or grows it with zeros.
@@ -173,10 +172,12 @@ impl OpenFile {
         if let Some(under) = staged.under.as_mut().filter(|under| under.len > size) {
             under.len = size;
             staged.valid.truncate(size);
-            if size == 0 {
-                staged.under = None;
-            }
-            self.shared.state.lock().put_under(self.ino(), staged.under.as_ref(), &staged.valid)?;
+            staged.synced.truncate(size);
+            staged.unsynced.note_cut(size);
+            staged.cuts += 1;
+            let under = staged.under.take().filter(|_| size > 0);
+            staged.under = under.clone();
+            self.shared.state.lock().put_under(self.ino(), under.as_ref(), staged)?;
         }
         Ok(())
     }
@@ -230,17 +231,6 @@ impl OpenFile {
         Ok(None)
     }
 
-    /// What was written survives a power loss when this returns.
-    pub fn sync(&self, data_only: bool) -> Result<()> {
-        let file = match &*self.state.data.read() {
-            Data::Staged(staged) => Some(staged.file.clone()),
-            Data::Empty | Data::Base(_) => None,
-        };
-        if let Some(file) = file {
-            let synced = if data_only { file.sync_data() } else { file.sync_all() };
-            synced.map_err(|error| self.file_error(error))?;
-        }
-        Ok(self.shared.durability.sync()?)
     }
 }
 

@@ -230,7 +230,10 @@ impl Workspace {
         let Some(node) = state.row(ino)?.filter(|node| node.staged && node.nlink > 0) else { return Ok(None) };
         let (file, valid) = match data.as_deref() {
             Some(Data::Staged(staged)) => (staged.file.clone(), staged.valid.clone()),
-            _ => (Arc::new(state.overlay.files.open_existing(ino)?), state.overlay.db.extents(ino)?),
+            _ => {
+                let staged = state.open_staged(&node)?;
+                (staged.file, staged.valid)
+            }
         };
         let identity = FileIdentity::of(&file).map_err(|error| OverlayError::io(&self.shared.dir, error))?;
         let xattrs = state.xattrs(&Inode::Staged(node.clone()))?;

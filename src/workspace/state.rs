@@ -1,6 +1,6 @@
 //! What a workspace holds in memory beside its overlay, and how an inode number is turned into what it stands for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::base::{self, LinkIndex};
@@ -14,6 +14,7 @@ use crate::model::time::Time;
 use crate::model::tree::DirContent;
 use crate::overlay::Overlay;
 use crate::overlay::dirent::Dirent;
+use crate::overlay::error::OverlayError;
 use crate::overlay::node::{Node, Origin, OriginPath};
 use crate::overlay::number::Kept;
 use crate::repo::domain::Snapshot;
@@ -51,6 +52,9 @@ pub struct State {
     after: Vec<After>,
     /// Staged files that the transaction under way made.
     made: Vec<u64>,
+    /// Staged files that no row names any more, and that go once the disk knows it: a row that came back after a power
+    /// loss would miss its file.
+    pub(super) doomed: BTreeSet<u64>,
 }
 
 /// What follows a committed transaction.
@@ -60,8 +64,8 @@ pub enum After {
     Detach(u64, Arc<Entry>),
     /// A row without a name waits for its last user.
     Orphan(u64),
-    /// Nothing refers to a staged file any more.
-    RemoveFile(u64),
+    /// Nothing refers to a staged file any more. `synced`: it may be on disk, and a row that names it.
+    RemoveFile { ino: u64, synced: bool },
     /// A held inode is something else now.
     Place(u64, Place),
 }
@@ -177,6 +181,7 @@ impl State {
             any_number,
             after: Vec::new(),
             made: Vec::new(),
+            doomed: BTreeSet::new(),
         };
         state.live.pin(root);
         if state.row(root)?.is_none() {
@@ -241,7 +246,8 @@ impl State {
                         self.drop_orphans(&[ino])?;
                     }
                 }
-                After::RemoveFile(ino) => self.overlay.files.remove(ino)?,
+                After::RemoveFile { ino, synced: true } => drop(self.doomed.insert(ino)),
+                After::RemoveFile { ino, synced: false } => self.overlay.files.remove(ino)?,
                 After::Place(ino, place) => places.push((ino, place)),
             }
         }
@@ -257,11 +263,17 @@ impl State {
             if self.orphans.remove(ino) {
                 self.rows.remove(ino);
                 let ino = *ino;
-                self.overlay.db.transaction(|db| {
+                let synced = self.overlay.db.transaction(|db| {
+                    let synced = db.staged_and_synced(ino)?;
                     db.delete_dirents(ino)?;
-                    db.delete_node(ino)
+                    db.delete_node(ino)?;
+                    Ok::<_, OverlayError>(synced)
                 })?;
-                self.overlay.files.remove(ino)?;
+                match synced {
+                    Some(true) => drop(self.doomed.insert(ino)),
+                    Some(false) => self.overlay.files.remove(ino)?,
+                    None => {}
+                }
             }
         }
         Ok(())
@@ -274,6 +286,13 @@ impl State {
         let row = self.overlay.db.node(ino)?.map(Arc::new);
         self.remember_row(ino, row.clone());
         Ok(row)
+    }
+
+    /// Puts another row in the place of the one remembered.
+    pub(super) fn change_cached(&mut self, ino: u64, change: impl FnOnce(Node) -> Node) {
+        if let Some(Some(row)) = self.rows.get_mut(&ino) {
+            *row = Arc::new(change(Node::clone(row)));
+        }
     }
 
     pub(super) fn remember_row(&mut self, ino: u64, row: Option<Arc<Node>>) {

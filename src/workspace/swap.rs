@@ -10,7 +10,7 @@ use super::file_state::{Data, FileState};
 use super::observer::Invalidation;
 use super::rebase::{Rebase, Settle, Settlements};
 use super::staged::StagedTree;
-use super::state::{After, Result, State};
+use super::state::{Result, State};
 use super::taken::Taken;
 use super::view::Workspace;
 use crate::model::diff::{Change, DiffOptions, diff};
@@ -97,7 +97,7 @@ impl Workspace {
                 outcome => break outcome.map(drop)?,
             }
         }
-        self.shared.durability.sync()?;
+        self.shared.make_durable()?;
         moved.extend(settle.keys().map(|path| (path.clone(), Moved::Name)));
         moved.extend(settle.keys().map(|path| (path.clone(), Moved::Attributes)));
         self.tell(&moved).await?;
@@ -216,12 +216,13 @@ impl State {
         };
         let Some(origin) = node.origin.clone() else { return Ok(None) };
         self.change(|state| {
+            state.drop_file(ino)?;
             state.overlay.db.delete_extents(ino)?;
+            state.overlay.db.delete_unsynced(ino)?;
             let mtime = origin.entry.meta.mtime;
             let ctime = state.ctime_of_staged(&node, mtime);
             let node = Node { staged: false, settled: false, under: None, mtime, ctime, ..(*node).clone() };
             state.put_row(node)?;
-            state.then(After::RemoveFile(ino));
             Ok(())
         })?;
         if let Some(open) = self.open.get_mut(&ino) {

@@ -55,6 +55,8 @@ pub struct Shared {
     pub observer: Mutex<Option<Arc<dyn BaseObserver>>>,
     /// Snapshots taken for commits since this was opened: a file written after one is noted as changed again.
     pub commit_snapshots: AtomicU64,
+    /// The newest operation when everything staged was last made to survive power loss.
+    pub flushed: Mutex<Option<u64>>,
     /// Held by the verb under way: a commit, a refresh, a restore.
     pub verb: tokio::sync::Mutex<()>,
     /// What [`Workspace::keep_base`] saw last.
@@ -78,7 +80,7 @@ impl Workspace {
             branch.created_seq,
             domain.info().uid
         );
-        let overlay = Overlay::open(dir, &Identity { owner })?;
+        let overlay = Overlay::open(dir, &Identity { owner }, &sys.boot)?;
         let base = match overlay.db.meta(BASE_KEY)? {
             Some(kept) => parse_base(dir, &kept)?,
             None => {
@@ -105,6 +107,7 @@ impl Workspace {
             state: Mutex::new(state),
             observer: Mutex::new(None),
             commit_snapshots: AtomicU64::new(0),
+            flushed: Mutex::new(None),
             verb: tokio::sync::Mutex::new(()),
             kept: Mutex::new(None),
         };
@@ -256,7 +259,12 @@ impl Workspace {
         self.shared.state.lock().rmdir(parent, name)
     }
 
+    /// A file that replaces another is synced first: after a power loss its name shows the old one or the new, whole.
     pub fn rename(&self, from: (u64, &[u8]), to: (u64, &[u8]), mode: RenameMode) -> Result<()> {
+        let replacement = self.shared.state.lock().replacement(from, to, mode);
+        if let Some(ino) = replacement {
+            self.sync_content(ino)?;
+        }
         self.shared.state.lock().rename(from, to, mode)
     }
 
@@ -311,7 +319,7 @@ impl Workspace {
 
     /// fsync(2) of a directory: its names survive a power loss.
     pub fn sync_dir(&self, _ino: u64) -> Result<()> {
-        Ok(self.shared.durability.sync()?)
+        self.shared.make_durable()
     }
 
     pub fn space(&self) -> Result<Space> {

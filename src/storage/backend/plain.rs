@@ -50,7 +50,7 @@ impl PlainStore {
     pub fn folder(root: &FilePath, create: bool) -> Result<PlainStore, StoreError> {
         let name = root.display().to_string();
         if create {
-            std::fs::create_dir_all(root).map_err(|error| unusable_folder(&name, root, &error))?;
+            disk::create_dirs(root).map_err(|error| unusable_folder(&name, root, &error))?;
         }
         let folder = match std::fs::metadata(root) {
             Ok(found) if found.is_dir() => Folder { path: root.to_owned(), device: found.dev(), inode: found.ino() },

@@ -53,10 +53,8 @@ impl State {
         let ctime = if node.staged { self.ctime_of_staged(node, mtime) } else { node.ctime };
         let kept = Kept { ino: node.ino, ctime: Some(ctime).filter(|ctime| *ctime != mtime) };
         self.keep_number(&origin.path, &mark, kept)?;
+        self.drop_file(node.ino)?;
         self.delete_row(node.ino)?;
-        if node.staged {
-            self.then(After::RemoveFile(node.ino));
-        }
         if node.kind != Kind::Dir {
             run.cleared.push((node.ino, origin.entry.clone()));
         }
