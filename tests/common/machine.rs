@@ -110,7 +110,8 @@ impl Machine {
         assert!(!daemons.is_empty(), "no daemon serves {}", self.mesh().display());
         for pid in daemons {
             self.run(Path::new("/"), "kill", &["-KILL", &pid.to_string()]);
-            while Path::new(&format!("/proc/{pid}")).exists() && !is_zombie(pid) {
+            // Its last thread lets go of the mount.
+            while threads(pid) > 1 || (threads(pid) == 1 && !is_zombie(pid)) {
                 std::thread::yield_now();
             }
         }
@@ -136,6 +137,10 @@ impl Drop for Machine {
             let _ = Command::new("kill").arg("-KILL").arg(pid.to_string()).output();
         }
     }
+}
+
+fn threads(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
 }
 
 fn is_zombie(pid: u32) -> bool {
