@@ -66,7 +66,10 @@ impl Overlay {
     fn take_back(&self) -> Result<(), OverlayError> {
         let unsynced = self.db.unsynced_inos()?;
         if !unsynced.is_empty() {
-            tracing::info!(files = unsynced.len(), "the machine has started since: what was never synced is taken back");
+            tracing::info!(
+                files = unsynced.len(),
+                "the machine has started since: what was never synced is taken back"
+            );
         }
         for ino in unsynced {
             match self.db.unsynced(ino)? {

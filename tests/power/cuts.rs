@@ -4,11 +4,12 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::disk::{Cut, Image, MANNERS, Manner, Op, chance};
 use super::common::machine::Machine;
+use super::disk::{Cut, Image, MANNERS, Manner, Op, chance};
 use super::holdback::{Holdback, Recorder, mark};
 use super::model::Model;
 use super::recovered::{Recovered, Shown, scratch};
+use super::remount::mount_after_another_start;
 use super::workload::{Chooser, Mounted, Step};
 
 /// How many cuts a test makes: a few, or what `MESHFS_POWER_CUTS` asks for.
@@ -37,8 +38,8 @@ pub fn machine_in(root: &Path) -> Machine {
     Machine::with_environment(&text("store"), vec![("MESHFS_STATE_DIR".to_owned(), text("state"))])
 }
 
-/// Does `steps` steps on a disk at `root`, which is an empty folder again afterwards.
-pub fn record(root: &Path, seed: u64, steps: usize) -> Run {
+/// Does `steps` on a disk at `root`, and `more` that the seed chooses. The folder is empty again afterwards.
+pub fn record(root: &Path, seed: u64, steps: &[Step], more: usize) -> Run {
     let disk = Recorder::new(Image::empty());
     let mounted = Holdback::mount(&disk, root);
     let machine = machine_in(root);
@@ -51,20 +52,14 @@ pub fn record(root: &Path, seed: u64, steps: usize) -> Run {
     let tree = Mounted { tree: machine.mount(&[]).join("sales/main"), reopen: &reopen };
     let mut run = Run { seed, model: Model::default(), steps: Vec::new(), log: Vec::new(), begin: 0 };
     // What is committed before it begins shows through what is written later.
-    let base = [
-        Step::Mkdir("d".to_owned()),
-        Step::Create("a".to_owned()),
-        Step::Write { path: "a".to_owned(), offset: 0, len: 50_000 },
-        Step::Create("d/b".to_owned()),
-        Step::Write { path: "d/b".to_owned(), offset: 0, len: 9_000 },
-        Step::Create("d/c".to_owned()),
-        Step::Write { path: "d/c".to_owned(), offset: 0, len: 300 },
-        Step::Commit,
-    ];
+    let base =
+        [vec![Step::mkdir("d")], committed("a", 50_000), committed("c", 20_000), committed("d/b", 9_000)].concat();
+    let base = [base, committed("d/c", 300), vec![Step::Commit]].concat();
     run.model.next();
     let mut chooser = Chooser::new(seed);
-    for at in 0..base.len() + steps {
-        let step = base.get(at).cloned().unwrap_or_else(|| chooser.next(&run.model));
+    let mut planned = base.iter().chain(steps).cloned();
+    for _ in 0..base.len() + steps.len() + more {
+        let step = planned.next().unwrap_or_else(|| chooser.next(&run.model));
         tree.perform(&mut run.model, &step);
         run.steps.push(step);
         mark(root, run.steps.len());
@@ -77,6 +72,10 @@ pub fn record(root: &Path, seed: u64, steps: usize) -> Run {
     mounted.unmount();
     run.log = disk.lock().log().to_vec();
     run
+}
+
+fn committed(path: &str, len: usize) -> Vec<Step> {
+    vec![Step::create(path), Step::write(path, 0, len)]
 }
 
 impl Run {
@@ -109,9 +108,9 @@ impl Run {
         self.model.check(self.done(cut), manner, shown)
     }
 
-    /// Cuts the power at `cut`, opens the machine again and looks.
-    async fn check(&self, root: &Path, cut: usize, manner: Manner, seed: u64) -> Result<(), String> {
-        self.image(cut, manner, seed).write_to(root);
+    /// Opens the machine of `image`, which the power was cut from at `cut`, and looks.
+    async fn check(&self, root: &Path, image: &Image, cut: usize, manner: Manner) -> Result<(), String> {
+        image.write_to(root);
         let done = self.done(cut);
         self.model.check_committed(done, &Recovered::elsewhere(root).await)?;
         let machine = Recovered::open(root, "after the cut").await;
@@ -121,10 +120,24 @@ impl Run {
         machine.commit().await;
         let shown: Vec<_> = shown.into_iter().map(|(path, thing)| (path, thing.bytes)).collect();
         let committed = Recovered::elsewhere(root).await;
-        if !committed.iter().map(|(path, thing)| (path, &thing.bytes)).eq(shown.iter().map(|(path, bytes)| (path, bytes))) {
+        if !committed
+            .iter()
+            .map(|(path, thing)| (path, &thing.bytes))
+            .eq(shown.iter().map(|(path, bytes)| (path, bytes)))
+        {
             return Err("the next commit has something else than was shown".to_owned());
         }
         Ok(())
+    }
+
+    async fn cut_and_check(&self, root: &Path, cut: usize, manner: Manner, turn: u64) {
+        let told = Told(self.about(cut, manner));
+        let image = self.image(cut, manner, chance(self.seed, &[9, turn]));
+        if let Err(problem) = self.check(root, &image, cut, manner).await {
+            panic!("{problem}");
+        }
+        drop(told);
+        clear(root);
     }
 
     pub fn about(&self, cut: usize, manner: Manner) -> String {
@@ -155,18 +168,65 @@ pub fn clear(root: &Path) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_power_cut_at_any_moment_what_was_synced_is_there_and_nothing_is_torn() {
-    const RUNS: usize = 4;
-    let wanted = cuts_wanted(200);
-    for seed in (first_seed()..).take(RUNS) {
+    const CUTS_OF_A_RUN: usize = 40;
+    let wanted = cuts_wanted(120);
+    for seed in (first_seed()..).take(wanted.div_ceil(CUTS_OF_A_RUN)) {
         let root = scratch();
-        let run = record(root.path(), seed, 60);
+        let run = record(root.path(), seed, &[], 60);
         let places = run.places();
-        for turn in 0..wanted.div_ceil(RUNS) {
+        for turn in 0..CUTS_OF_A_RUN {
             let cut = places[chance(seed, &[8, turn as u64]) as usize % places.len()];
-            let manner = MANNERS[turn % MANNERS.len()];
-            let told = Told(run.about(cut, manner));
-            let checked = run.check(root.path(), cut, manner, chance(seed, &[9, turn as u64])).await;
-            if let Err(problem) = checked {
+            run.cut_and_check(root.path(), cut, MANNERS[turn % MANNERS.len()], turn as u64).await;
+        }
+    }
+}
+
+/// What programs do without `fsync`, and what a disk may make of it: ranges written to committed files, files replaced
+/// by a rename, what was synced removed, cut off, or copied over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn programs_that_sync_nothing_find_the_old_or_the_new_and_never_zeros() {
+    let root = scratch();
+    let steps = [
+        vec![Step::write("a", 1000, 100), Step::write("a", 1200, 100)],
+        vec![Step::create("t"), Step::write("t", 0, 5000), Step::rename("t", "d/b"), Step::sync("d/c")],
+        vec![Step::write("d/c", 0, 700), Step::sync("d/c")],
+        vec![Step::create("f"), Step::write("f", 0, 4096), Step::sync("f"), Step::rename("f", "d/c")],
+        vec![Step::sync("a"), Step::set_len("a", 10), Step::set_len("a", 3000)],
+        vec![Step::create("g"), Step::write("g", 0, 700), Step::sync("g"), Step::Empty("g".into())],
+        vec![Step::CopyFrom { path: "g".into(), from: "c".into() }, Step::Unlink("d/b".into())],
+        // Time goes by, and nothing is synced.
+        (0..12).map(|turn| Step::Chmod { path: "c".into(), mode: 0o600 + turn }).collect(),
+    ];
+    let run = record(root.path(), first_seed(), &steps.concat(), 0);
+    let manners = [Manner::SomeFiles, Manner::Ordered, Manner::BytesOnly];
+    for turn in 0..cuts_wanted(90) {
+        let cut = run.begin + chance(run.seed, &[11, turn as u64]) as usize % (run.log.len() - run.begin + 1);
+        run.cut_and_check(root.path(), cut, manners[turn % manners.len()], turn as u64).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_power_cut_while_recovering_from_one_is_like_one_cut() {
+    let (seed, root) = (first_seed() + 1000, scratch());
+    let run = record(root.path(), seed, &[], 60);
+    let wanted = cuts_wanted(24);
+    for (turn, manner) in [Manner::SomeFiles, Manner::Ordered].into_iter().enumerate() {
+        let cut = run.log.len() - turn * 150;
+        let first = run.image(cut, manner, turn as u64);
+        let disk = Recorder::new(first.clone());
+        let mounted = Holdback::mount(&disk, root.path());
+        let machine = machine_in(root.path());
+        let tree = mount_after_another_start(&machine, "between");
+        std::fs::read_dir(tree.join("sales/main")).unwrap();
+        machine.kill_daemon();
+        drop(machine);
+        mounted.unmount();
+        let log = disk.lock().log().to_vec();
+        for turn in 0..wanted as u64 / 2 {
+            let again = chance(seed, &[10, turn]) as usize % (log.len() + 1);
+            let image = Cut { before: &first, log: &log[..again], manner, seed: turn }.image();
+            let told = Told(format!("{}, and at {again} of {} while recovering", run.about(cut, manner), log.len()));
+            if let Err(problem) = run.check(root.path(), &image, cut, manner).await {
                 panic!("{problem}");
             }
             drop(told);

@@ -20,15 +20,49 @@ pub const ROOT: u64 = 1;
 /// One thing asked of the disk.
 #[derive(Clone, Debug)]
 pub enum Op {
-    Make { dir: u64, name: OsString, ino: u64, what: Made, mode: u32 },
-    Link { dir: u64, name: OsString, ino: u64 },
-    Unlink { dir: u64, name: OsString },
-    Rename { from: (u64, OsString), to: (u64, OsString), exchange: bool },
-    Write { ino: u64, offset: u64, bytes: Arc<[u8]> },
-    SetLen { ino: u64, len: u64 },
-    Punch { ino: u64, start: u64, end: u64 },
-    Attr { ino: u64, mode: Option<u32>, mtime: Option<(i64, u32)> },
-    Sync { ino: u64 },
+    Make {
+        dir: u64,
+        name: OsString,
+        ino: u64,
+        what: Made,
+        mode: u32,
+    },
+    Link {
+        dir: u64,
+        name: OsString,
+        ino: u64,
+    },
+    Unlink {
+        dir: u64,
+        name: OsString,
+    },
+    Rename {
+        from: (u64, OsString),
+        to: (u64, OsString),
+        exchange: bool,
+    },
+    Write {
+        ino: u64,
+        offset: u64,
+        bytes: Arc<[u8]>,
+    },
+    SetLen {
+        ino: u64,
+        len: u64,
+    },
+    Punch {
+        ino: u64,
+        start: u64,
+        end: u64,
+    },
+    Attr {
+        ino: u64,
+        mode: Option<u32>,
+        mtime: Option<(i64, u32)>,
+    },
+    Sync {
+        ino: u64,
+    },
     /// Nothing of the disk: whoever drives it got this far.
     Mark(usize),
 }
@@ -269,12 +303,14 @@ pub enum Manner {
     NamesOnly,
     /// Bytes, and neither names nor lengths.
     BytesOnly,
+    /// Some files whole and others not at all, and so the names of some directories.
+    SomeFiles,
     /// Any name, any length, any sector.
     Any,
 }
 
-pub const MANNERS: [Manner; 5] =
-    [Manner::Ordered, Manner::Nothing, Manner::NamesOnly, Manner::BytesOnly, Manner::Any];
+pub const MANNERS: [Manner; 6] =
+    [Manner::Ordered, Manner::SomeFiles, Manner::NamesOnly, Manner::Any, Manner::BytesOnly, Manner::Nothing];
 
 /// Chance that follows from a seed and what it decides about, whatever is asked in between.
 pub fn chance(seed: u64, about: &[u64]) -> u64 {
@@ -318,7 +354,7 @@ impl Cut<'_> {
                     if let Op::Make { ino, what, mode, .. } = names {
                         image.inode(*ino, what, *mode);
                     }
-                    if self.has_name(at, journal) {
+                    if self.has_name(at, directory_of(names), journal) {
                         image.apply(names);
                     }
                 }
@@ -358,11 +394,16 @@ impl Cut<'_> {
         }
     }
 
-    fn has_name(&self, at: usize, journal: usize) -> bool {
+    fn has_file(&self, ino: u64) -> bool {
+        chance(self.seed, &[6, ino]).is_multiple_of(2)
+    }
+
+    fn has_name(&self, at: usize, dir: u64, journal: usize) -> bool {
         match self.manner {
             Manner::Ordered => at < journal,
             Manner::Nothing | Manner::BytesOnly => false,
             Manner::NamesOnly => true,
+            Manner::SomeFiles => self.has_file(dir),
             Manner::Any => chance(self.seed, &[3, at as u64]).is_multiple_of(2),
         }
     }
@@ -370,7 +411,7 @@ impl Cut<'_> {
     fn has_length(&self, at: usize, ino: u64, journal: usize) -> bool {
         match self.manner {
             Manner::Any => at < self.moment(&[4, ino]),
-            _ => self.has_name(at, journal),
+            _ => self.has_name(at, ino, journal),
         }
     }
 
@@ -384,6 +425,7 @@ impl Cut<'_> {
             let there = match self.manner {
                 Manner::Nothing | Manner::NamesOnly => false,
                 Manner::BytesOnly => true,
+                Manner::SomeFiles => self.has_file(ino),
                 Manner::Ordered | Manner::Any => at < self.moment(&[5, ino, here / unit]),
             };
             let len = image.file_mut(ino).map_or(0, |(_, len)| *len);
@@ -398,11 +440,20 @@ impl Cut<'_> {
         }
         let longer = match self.manner {
             Manner::NamesOnly => true,
+            Manner::SomeFiles => self.has_file(ino),
             Manner::Any => at < self.moment(&[4, ino]),
             Manner::Ordered | Manner::Nothing | Manner::BytesOnly => false,
         };
         if longer {
             image.grow(ino, offset + bytes.len() as u64);
         }
+    }
+}
+
+/// The directory whose names an operation changes; of a rename, the one that gets the name.
+fn directory_of(op: &Op) -> u64 {
+    match op {
+        Op::Make { dir, .. } | Op::Link { dir, .. } | Op::Unlink { dir, .. } | Op::Rename { to: (dir, _), .. } => *dir,
+        _ => ROOT,
     }
 }

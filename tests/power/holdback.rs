@@ -295,16 +295,7 @@ impl Filesystem for Served {
         entry(reply, self.attr(&disk.now, ino.0).ok_or(Errno::EIO));
     }
 
-    fn create(
-        &self,
-        _: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        mode: u32,
-        umask: u32,
-        _: i32,
-        reply: ReplyCreate,
-    ) {
+    fn create(&self, _: &Request, parent: INodeNo, name: &OsStr, mode: u32, umask: u32, _: i32, reply: ReplyCreate) {
         match self.make(parent, name, Made::File, mode & !umask) {
             Ok(attr) => reply.created(&TTL, &attr, GENERATION, self.handle(), FopenFlags::FOPEN_KEEP_CACHE),
             Err(error) => reply.error(error),

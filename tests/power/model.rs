@@ -31,6 +31,8 @@ struct File {
     synced: Vec<usize>,
     /// Steps after which that holds if the names are of that step, or later.
     replaced_others: Vec<usize>,
+    /// Steps that made it longer without bytes: a filesystem may know of the length before the bytes of an earlier write.
+    lengthened: Vec<usize>,
 }
 
 /// Steps are counted from 1; 0 is where it all began.
@@ -68,6 +70,11 @@ impl Model {
     pub fn set_content(&mut self, id: usize, bytes: Vec<u8>) {
         let step = self.step();
         self.files[id].versions.push((step, bytes));
+    }
+
+    pub fn lengthened(&mut self, id: usize) {
+        let step = self.step();
+        self.files[id].lengthened.push(step);
     }
 
     pub fn synced_names(&mut self) {
@@ -165,7 +172,8 @@ impl Model {
             return Err(format!("{} bytes; since step {synced} it had {shortest} to {longest}", bytes.len()));
         }
         // A disk that lets a file grow before its bytes are there shows zeros in what was added.
-        let grows_first = !matches!(manner, Manner::Ordered | Manner::Nothing);
+        let grows_first = !matches!(manner, Manner::Ordered | Manner::SomeFiles | Manner::Nothing)
+            || file.lengthened.iter().any(|&at| at > synced && at <= done + 1);
         for (at, &byte) in bytes.iter().enumerate() {
             let had = versions.iter().any(|version| version.get(at) == Some(&byte));
             let added = at >= versions[0].len().min(shortest);

@@ -13,7 +13,7 @@ use super::recovered::{Shown, ShownThing, scratch};
 
 /// Mounts as after another start of the machine: the kernel's id of this one is hidden, from the daemon alone. Gives the
 /// mountpoint as the daemon has it; nobody else sees that mount, and it goes with the daemon.
-fn mount_after_another_start(machine: &Machine, boot: &str) -> PathBuf {
+pub fn mount_after_another_start(machine: &Machine, boot: &str) -> PathBuf {
     let id = machine.home().join("boot_id");
     std::fs::write(&id, boot).unwrap();
     let hidden = r#"mount --bind "$1" /proc/sys/kernel/random/boot_id && exec "$2" mount "$3""#;
@@ -57,7 +57,7 @@ fn shown(tree: &Path) -> Shown {
 #[test]
 fn programs_find_what_they_synced_when_the_machine_starts_again() {
     let root = scratch();
-    let run = record(root.path(), 101, 80);
+    let run = record(root.path(), 101, &[], 80);
     for (turn, manner) in MANNERS.into_iter().enumerate() {
         let cut = run.log_len() - turn * 50;
         run.image(cut, manner, turn as u64).write_to(root.path());

@@ -18,23 +18,75 @@ const LENS: [usize; 7] = [1, 100, 700, 4096, 5000, 20_000, 70_000];
 #[derive(Clone, Debug)]
 pub enum Step {
     Create(String),
-    Write { path: String, offset: usize, len: usize },
-    SetLen { path: String, len: usize },
+    Write {
+        path: String,
+        offset: usize,
+        len: usize,
+    },
+    SetLen {
+        path: String,
+        len: usize,
+    },
     Empty(String),
-    Punch { path: String, offset: usize, len: usize },
-    CopyFrom { path: String, from: String },
-    Rename { from: String, to: String },
+    Punch {
+        path: String,
+        offset: usize,
+        len: usize,
+    },
+    CopyFrom {
+        path: String,
+        from: String,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
     Unlink(String),
     Mkdir(String),
     Rmdir(String),
-    Link { from: String, to: String },
-    Symlink { path: String, target: String },
-    Chmod { path: String, mode: u16 },
+    Link {
+        from: String,
+        to: String,
+    },
+    Symlink {
+        path: String,
+        target: String,
+    },
+    Chmod {
+        path: String,
+        mode: u16,
+    },
     SyncFile(String),
     SyncDir,
     Commit,
     /// The process is killed, and another one goes on.
     Reopen,
+}
+
+impl Step {
+    pub fn create(path: &str) -> Step {
+        Step::Create(path.to_owned())
+    }
+
+    pub fn mkdir(path: &str) -> Step {
+        Step::Mkdir(path.to_owned())
+    }
+
+    pub fn write(path: &str, offset: usize, len: usize) -> Step {
+        Step::Write { path: path.to_owned(), offset, len }
+    }
+
+    pub fn set_len(path: &str, len: usize) -> Step {
+        Step::SetLen { path: path.to_owned(), len }
+    }
+
+    pub fn rename(from: &str, to: &str) -> Step {
+        Step::Rename { from: from.to_owned(), to: to.to_owned() }
+    }
+
+    pub fn sync(path: &str) -> Step {
+        Step::SyncFile(path.to_owned())
+    }
 }
 
 /// Chooses steps that can be done.
@@ -98,10 +150,19 @@ impl Chooser {
                 let offset = self.below(size(model, &path) + 1);
                 Step::Punch { path, offset, len }
             }
-            17..19 => {
+            17 => {
                 let (path, from) = (new?, file?);
                 self.planned.push(Step::CopyFrom { path: path.clone(), from });
                 Step::Create(path)
+            }
+            18 => {
+                let (path, from) = (file?, self.pick(&files)?.clone());
+                if path == from || model.tree.names[&path] == model.tree.names[&from] {
+                    return None;
+                }
+                self.planned.push(Step::CopyFrom { path: path.clone(), from });
+                self.planned.push(Step::Empty(path.clone()));
+                Step::SyncFile(path)
             }
             19..22 => {
                 // As programs replace a file: write another, put it in its place.
@@ -121,7 +182,13 @@ impl Chooser {
             27 => Step::Chmod { path: file?, mode: 0o600 + self.below(0o100) as u16 },
             28..31 => Step::SyncFile(file?),
             31 => Step::SyncDir,
-            32 => if self.below(2) == 0 { Step::Commit } else { Step::Reopen },
+            32 => {
+                if self.below(2) == 0 {
+                    Step::Commit
+                } else {
+                    Step::Reopen
+                }
+            }
             _ => {
                 let (from, to) = (file?, self.pick(&files)?.clone());
                 if from == to { Step::SyncFile(from) } else { Step::Rename { from, to } }
@@ -134,7 +201,9 @@ impl Chooser {
         let inside = format!("{dir}/");
         match model.tree.names.get(&dir) {
             None => Some(Step::Mkdir(dir)),
-            Some(Thing::Dir) if !model.tree.names.keys().any(|path| path.starts_with(&inside)) => Some(Step::Rmdir(dir)),
+            Some(Thing::Dir) if !model.tree.names.keys().any(|path| path.starts_with(&inside)) => {
+                Some(Step::Rmdir(dir))
+            }
             Some(_) => None,
         }
     }
@@ -275,6 +344,9 @@ impl Mounted<'_> {
             }
             Step::SetLen { len, .. } => {
                 self.file(path).set_len(*len as u64).unwrap();
+                if *len > now.len() {
+                    model.lengthened(id);
+                }
                 now.resize(*len, 0);
             }
             Step::Empty(_) => {
