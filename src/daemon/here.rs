@@ -42,6 +42,17 @@ impl Here {
     }
 }
 
+impl Drop for Here {
+    /// A command leaves nothing behind that a power loss could take, as a daemon does.
+    fn drop(&mut self) {
+        for (folder, workspace) in self.workspaces.get_mut() {
+            if let Err(error) = workspace.flush() {
+                tracing::warn!(folder = %folder.display(), %error, "what is staged cannot be brought to disk");
+            }
+        }
+    }
+}
+
 impl Host for Here {
     fn mesh(&self) -> &Mesh {
         &self.mesh

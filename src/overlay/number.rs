@@ -74,7 +74,8 @@ mod tests {
         let kept = Kept { ino: 7, ctime: None };
         let db = Db::open(folder.path()).unwrap();
         db.put_kept(&path, b"content", kept).unwrap();
-        db.pragmas("ALTER TABLE number DROP COLUMN ctime; PRAGMA user_version = 1").unwrap();
+        let before = "ALTER TABLE number DROP COLUMN ctime; DROP TABLE fresh; DROP TABLE unsynced; PRAGMA user_version = 1";
+        db.pragmas(before).unwrap();
         drop(db);
         let db = Db::open(folder.path()).unwrap();
         assert_eq!(db.kept(&path, b"content").unwrap(), Some(kept));

@@ -2,6 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,13 @@ pub fn sync_file(path: &Path) -> io::Result<()> {
 /// Makes a folder's names survive power loss.
 pub fn sync_dir(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+/// Writes everything back that is waiting on the filesystem which `path` is on.
+pub fn sync_filesystem(path: &Path) -> io::Result<()> {
+    let folder = File::open(path)?;
+    // SAFETY: the descriptor is open for as long as `folder` is; no memory is passed.
+    if unsafe { libc::syncfs(folder.as_raw_fd()) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Makes `path` and what is missing above it, so that the names of all of them survive power loss.

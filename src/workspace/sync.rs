@@ -1,5 +1,6 @@
 //! What survives a power loss: syncing files and names, and the files that may go only when the disk knows of it.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use super::attr::RenameMode;
@@ -11,6 +12,21 @@ use super::view::{Shared, Workspace};
 use crate::overlay::error::OverlayError;
 use crate::overlay::node::Node;
 use crate::overlay::unsynced::Unsynced;
+use crate::sys::disk;
+
+/// Files that a flush has open at a time.
+const FLUSHED_AT_ONCE: usize = 256;
+
+/// With more files than this their filesystem is told to write everything back first: one commit of its journal in the
+/// place of one for each file.
+const SYNCED_ONE_BY_ONE: usize = 16;
+
+/// A staged file whose bytes are on disk, as they were when that began.
+struct Synced {
+    file: Arc<File>,
+    before: Unsynced,
+    cuts: u64,
+}
 
 impl OpenFile {
     /// fsync(2), or fdatasync(2): what was written survives a power loss when this returns.
@@ -21,20 +37,32 @@ impl OpenFile {
 
     /// Brings the bytes to disk and notes that they are there. The note itself is durable with the next names.
     pub(super) fn sync_content(&self, data_only: bool) -> Result<()> {
+        if let Some(synced) = self.sync_bytes(data_only)? {
+            self.shared.durability.sync_names()?;
+            self.note(&synced)?;
+        }
+        Ok(())
+    }
+
+    /// Brings the bytes to disk. Gives what is to be noted when the file's name is there as well.
+    fn sync_bytes(&self, data_only: bool) -> Result<Option<Synced>> {
         let staged = match &*self.state.data.read() {
-            Data::Staged(staged) => Some((staged.file.clone(), staged.unsynced.clone(), staged.cuts)),
+            Data::Staged(staged) => {
+                Some(Synced { file: staged.file.clone(), before: staged.unsynced.clone(), cuts: staged.cuts })
+            }
             Data::Empty | Data::Base(_) => None,
         };
-        let Some((file, before, cuts)) = staged else { return Ok(()) };
-        let synced = if data_only { file.sync_data() } else { file.sync_all() };
+        let Some(staged) = staged else { return Ok(None) };
+        let synced = if data_only { staged.file.sync_data() } else { staged.file.sync_all() };
         synced.map_err(|error| self.file_error(error))?;
-        if before.is_nothing() {
-            return Ok(());
-        }
-        self.shared.durability.sync_names()?;
+        Ok(Some(staged).filter(|staged| !staged.before.is_nothing()))
+    }
+
+    fn note(&self, synced: &Synced) -> Result<()> {
         match &mut *self.state.data.write() {
-            Data::Staged(staged) if Arc::ptr_eq(&staged.file, &file) => {
-                self.shared.state.lock().note_synced(self.ino(), staged, &before, cuts == staged.cuts)
+            Data::Staged(staged) if Arc::ptr_eq(&staged.file, &synced.file) => {
+                let same_cut = staged.cuts == synced.cuts;
+                self.shared.state.lock().note_synced(self.ino(), staged, &synced.before, same_cut)
             }
             // Others' bytes by now.
             _ => Ok(()),
@@ -45,10 +73,14 @@ impl OpenFile {
 impl Workspace {
     /// [`OpenFile::sync_content`] of whatever the inode is by now.
     pub(super) fn sync_content(&self, ino: u64) -> Result<()> {
+        self.open_to_sync(ino)?.map_or(Ok(()), |file| file.sync_content(true))
+    }
+
+    /// None when it is gone, or something without bytes of its own.
+    fn open_to_sync(&self, ino: u64) -> Result<Option<OpenFile>> {
         match self.open_file(ino, false, false) {
-            Ok(file) => file.sync_content(true),
-            // Gone, or something without bytes of its own.
-            Err(WorkspaceError::Stale | WorkspaceError::Invalid(_) | WorkspaceError::IsDirectory) => Ok(()),
+            Ok(file) => Ok(Some(file)),
+            Err(WorkspaceError::Stale | WorkspaceError::Invalid(_) | WorkspaceError::IsDirectory) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -63,10 +95,27 @@ impl Workspace {
         if unsynced.is_empty() && self.shared.flushed.lock().is_some_and(|flushed| flushed == change) {
             return Ok(());
         }
-        unsynced.into_iter().try_for_each(|ino| self.sync_content(ino))?;
+        for some in unsynced.chunks(FLUSHED_AT_ONCE) {
+            self.flush_files(some)?;
+        }
         self.shared.make_durable()?;
         *self.shared.flushed.lock() = Some(change);
         Ok(())
+    }
+
+    fn flush_files(&self, inos: &[u64]) -> Result<()> {
+        if inos.len() > SYNCED_ONE_BY_ONE {
+            disk::sync_filesystem(&self.shared.dir).map_err(|error| OverlayError::io(&self.shared.dir, error))?;
+        }
+        let mut synced = Vec::with_capacity(inos.len());
+        for &ino in inos {
+            let Some(file) = self.open_to_sync(ino)? else { continue };
+            if let Some(bytes) = file.sync_bytes(true)? {
+                synced.push((file, bytes));
+            }
+        }
+        self.shared.durability.sync_names()?;
+        synced.iter().try_for_each(|(file, bytes)| file.note(bytes))
     }
 }
 

@@ -166,6 +166,9 @@ pub fn clear(root: &Path) {
     }
 }
 
+/// "What `fsync` covered survives a power loss: data, size and name." "What was not synced may be lost by a power loss,
+/// and nothing that nobody wrote stands in its place. Names, modes and links are those after some operation, the last
+/// that was synced or a later one." "A commit that returned is in the store, in a local one as well."
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_power_cut_at_any_moment_what_was_synced_is_there_and_nothing_is_torn() {
     const CUTS_OF_A_RUN: usize = 40;
@@ -182,7 +185,9 @@ async fn after_a_power_cut_at_any_moment_what_was_synced_is_there_and_nothing_is
 }
 
 /// What programs do without `fsync`, and what a disk may make of it: ranges written to committed files, files replaced
-/// by a rename, what was synced removed, cut off, or copied over.
+/// by a rename, what was synced removed, cut off, or copied over. "A range of a committed file shows the commit's bytes or
+/// those written, never zeros." "A program that writes `tmp` and renames it to `name` without `fsync` finds the old file
+/// or the new one, whole, never an empty one."
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn programs_that_sync_nothing_find_the_old_or_the_new_and_never_zeros() {
     let root = scratch();
@@ -205,6 +210,7 @@ async fn programs_that_sync_nothing_find_the_old_or_the_new_and_never_zeros() {
     }
 }
 
+/// What is put right after a power loss is put right again when the power goes meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_cut_while_recovering_from_one_is_like_one_cut() {
     let (seed, root) = (first_seed() + 1000, scratch());
