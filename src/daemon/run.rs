@@ -20,7 +20,7 @@ use crate::model::time::Time;
 use crate::repo::domain::Domain;
 use crate::repo::mesh::{Mesh, MeshOptions};
 use crate::sys::clock::within;
-use crate::sys::{Sys, process, task};
+use crate::sys::{Sys, heap, process, task};
 use crate::vfs::{Vfs, VfsOptions};
 use crate::workspace::view::Workspace;
 
@@ -29,6 +29,9 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
 /// Longest that a detached mount is served on for the files that are still open in it.
 const DETACHED_LIMIT: Duration = Duration::from_secs(5);
+
+/// Forgotten files and folders whose memory, some hundred bytes each, is worth giving back.
+const FORGOTTEN_MIN: usize = 10_000;
 
 /// How often the cache looks whether the disk fills up, so that staging does not fail for it.
 const ROOM_CHECK: Duration = Duration::from_secs(2);
@@ -186,12 +189,19 @@ impl Daemon {
         Ok(())
     }
 
-    /// Lets the cache give way where the disk fills up; never ends.
+    /// Lets the cache give way where the disk fills up, and gives back the memory of what the kernel forgot; never ends.
     async fn keep_room(&self) {
+        let mut most_known = 0;
         loop {
             self.sys.clock.sleep(ROOM_CHECK).await;
             let shared = self.mesh.shared().clone();
             task::blocking(move || shared.trim()).await;
+            let known = self.vfs.nodes_known();
+            most_known = known.max(most_known);
+            if most_known - known >= FORGOTTEN_MIN {
+                task::blocking(heap::give_back).await;
+                most_known = known;
+            }
         }
     }
 
@@ -243,7 +253,9 @@ impl Handler for Daemon {
     fn handle(&self, request: Request) -> BoxFuture<'_, Result<Reply, Failure>> {
         Box::pin(async move {
             match request {
-                Request::Ping => Ok(Reply::Daemon { pid: self.info.pid }),
+                Request::Usage => {
+                    Ok(Reply::Usage { held: self.vfs.usage(), resident_bytes: process::resident_bytes() })
+                }
                 Request::Unmount { lazy } => self.unmount(lazy),
                 request => {
                     let reply = verbs::perform(self, request).await?;

@@ -28,10 +28,10 @@ pub trait Host: Send + Sync {
     fn workspace<'a>(&'a self, domain: &'a Domain, branch: &'a str) -> BoxFuture<'a, Result<Arc<Workspace>, Failure>>;
 }
 
-/// Performs what concerns the mesh; [`Request::Ping`] and [`Request::Unmount`] concern a daemon.
+/// Performs what concerns the mesh; [`Request::Usage`] and [`Request::Unmount`] concern a daemon.
 pub async fn perform(host: &dyn Host, request: Request) -> Result<Reply, Failure> {
     match request {
-        Request::Ping | Request::Unmount { .. } => Err(Failure::failed("no daemon has this mesh mounted")),
+        Request::Usage | Request::Unmount { .. } => Err(Failure::failed("no daemon has this mesh mounted")),
         Request::CreateDomain { name, owner, description } => {
             check_label(&name)?;
             host.mesh().create_domain(NewDomain { name, owner, description }).await?;

@@ -48,6 +48,13 @@ pub fn host_name() -> String {
     unsafe { CStr::from_ptr(buffer.as_ptr()) }.to_string_lossy().into_owned()
 }
 
+/// Memory that this process has at present; 0 where the system does not tell.
+pub fn resident_bytes() -> u64 {
+    let told = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kibibytes = told.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
+    kibibytes.map_or(0, |kibibytes: u64| kibibytes << 10)
+}
+
 /// Makes `command` start in a session of its own, so that closing the terminal does not end it.
 pub fn in_new_session(command: &mut Command) {
     // SAFETY: between fork and exec only setsid runs, which is async-signal-safe.

@@ -39,6 +39,7 @@ use crate::model::report::CommitReport;
 use crate::repo::mesh::Mesh;
 use crate::sys::Sys;
 use crate::sys::clock::Clock;
+use crate::telemetry::usage::Usage;
 use crate::workspace::view::Workspace;
 use domain::DomainNode;
 use error::VfsError;
@@ -143,9 +144,18 @@ impl Vfs {
         self.me.clone()
     }
 
-    /// Nodes that the kernel knows, and open handles.
-    pub fn in_use(&self) -> (usize, usize) {
-        (self.nodes.count(), self.handles.count())
+    /// How many files and folders the kernel knows.
+    pub fn nodes_known(&self) -> usize {
+        self.nodes.count()
+    }
+
+    /// What is held for the kernel.
+    pub fn usage(&self) -> Usage {
+        let domains: Vec<_> = self.domains.lock().values().cloned().collect();
+        let branches = domains.iter().flat_map(|domain| domain.known_branches());
+        let (nodes, references) = self.nodes.counts();
+        let inodes = branches.filter_map(|branch| Some(branch.entered()?.inodes_held())).sum::<usize>() as u64;
+        Usage { nodes, references, handles: self.handles.count() as u64, inodes }
     }
 
     /// The workspace of a branch, opened when it is not yet: for the verbs of the control socket. What these change is

@@ -12,6 +12,7 @@ use super::error::VfsError;
 use super::listing::DirStates;
 use super::node::ROOT;
 use super::snapshot::{RevisionLink, SnapshotEntry};
+use crate::sys::heap;
 
 /// What a number stands for.
 #[derive(Clone, Debug)]
@@ -81,6 +82,7 @@ impl NodeTable {
         let node = slot.node.clone();
         if slot.references == 0 {
             slots.remove(&ino);
+            heap::shrink(&mut slots);
             self.atimes.write().remove(&ino);
         }
         Some(node)
@@ -101,5 +103,11 @@ impl NodeTable {
 
     pub fn count(&self) -> usize {
         self.slots.read().len()
+    }
+
+    /// Nodes, and references to them together.
+    pub fn counts(&self) -> (u64, u64) {
+        let slots = self.slots.read();
+        (slots.len() as u64, slots.values().map(|slot| slot.references).sum())
     }
 }

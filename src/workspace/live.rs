@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::number::ContentMark;
 use crate::model::entry::Entry;
+use crate::sys::heap;
 
 /// What a held inode is, as long as it has no row. A row always goes first.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +119,7 @@ impl LiveTable {
                 break;
             }
             let Some(live) = self.0.remove(&at) else { break };
+            heap::shrink(&mut self.0);
             dropped.push(at);
             let Place::Base { parent, .. } = live.place else { break };
             if let Some(parent) = self.0.get_mut(&parent) {
@@ -128,8 +130,7 @@ impl LiveTable {
         dropped
     }
 
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.0.len()
     }
 }

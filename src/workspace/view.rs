@@ -178,9 +178,12 @@ impl Workspace {
 
     /// Counts one reference to an entry that [`Workspace::readdir`] gave, as a lookup would.
     pub fn keep(&self, parent: u64, listed: &Listed) {
-        // What was listed a moment ago is at hand; should it not be, the kernel asks for it again.
-        if let Err(error) = self.lookup(parent, &listed.name) {
-            tracing::debug!(ino = listed.attr.ino, %error, "a listed entry was not kept");
+        match self.lookup(parent, &listed.name) {
+            Ok(found) if found.ino == listed.attr.ino => {}
+            // The name got another file meanwhile, which nobody was told of.
+            Ok(found) => self.forget(found.ino, 1),
+            // What was listed a moment ago is at hand; should it not be, the kernel asks for it again.
+            Err(error) => tracing::debug!(ino = listed.attr.ino, %error, "a listed entry was not kept"),
         }
     }
 
@@ -191,6 +194,11 @@ impl Workspace {
         if let Err(error) = state.drop_orphans(&dropped) {
             tracing::warn!(ino, %error, "cleaning up after a deleted file");
         }
+    }
+
+    /// Inodes kept in memory because somebody holds them, or something in them.
+    pub fn inodes_held(&self) -> usize {
+        self.shared.state.lock().live.len()
     }
 
     pub fn attr(&self, ino: u64) -> Result<Attr> {

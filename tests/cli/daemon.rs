@@ -19,6 +19,18 @@ fn write(path: impl AsRef<Path>, text: &str) {
 }
 
 #[test]
+fn a_doctor_tells_what_a_daemon_holds() {
+    let mut shell = mounted();
+    let _held = fs::File::open(shell.machine().mesh().join("sales/main")).unwrap();
+    let text = shell.call("doctor").transcript();
+    let line =
+        text.lines().find(|line| line.contains("[MACHINE]/mesh shows [STORE]")).unwrap_or_else(|| panic!("{text}"));
+    let told =
+        regex::Regex::new(r"\(pid \[PID\]\): [1-9]\d* open, [1-9]\d* known to the kernel, [1-9]\d* MiB$").unwrap();
+    assert!(told.is_match(line), "{line}");
+}
+
+#[test]
 fn inside_a_mount_no_address_is_needed() {
     let mut shell = mounted();
     let tree = shell.machine().mesh().join("sales/main");

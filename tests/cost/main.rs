@@ -6,5 +6,6 @@ mod common;
 
 mod changes;
 mod lake;
+mod leaks;
 mod memory;
 mod reads;

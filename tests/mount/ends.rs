@@ -136,7 +136,7 @@ fn a_busy_mount_is_detached_and_served_until_its_last_file_is_closed() {
     assert!(!mesh.session().has_ended());
     drop(file);
     eventually("the session ends", || mesh.session().has_ended());
-    assert_eq!(mesh.vfs().in_use().1, 0);
+    assert_eq!(mesh.vfs().usage().handles, 0);
     // What ended does not touch what is mounted there next.
     assert_eq!(mesh.session().unmount().unwrap(), Unmounted::Clean);
 }
@@ -154,7 +154,7 @@ fn every_reference_is_given_back() {
         listed += 1;
     }
     assert_eq!(listed, 300);
-    assert!(mesh.vfs().in_use().0 >= 300);
+    assert!(mesh.vfs().usage().nodes >= 300);
     assert_eq!(mesh.session().unmount().unwrap(), Unmounted::Clean);
     eventually("the session ends", || mesh.session().has_ended());
     // Unmounting sends no forgets; what counts is that none was left over before, which removing shows.
@@ -166,7 +166,10 @@ fn every_reference_is_given_back() {
         assert_eq!(fs::read_dir(mesh.path("sales/main")).unwrap().count(), 1);
         fs::remove_file(&path).unwrap();
     }
-    eventually("nodes of removed files are forgotten", || mesh.vfs().in_use() == (2, 0));
+    eventually("nodes of removed files are forgotten", || {
+        let held = mesh.vfs().usage();
+        (held.nodes, held.handles) == (2, 0)
+    });
 }
 
 #[test]

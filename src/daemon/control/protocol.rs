@@ -15,6 +15,7 @@ use crate::model::merge::Side;
 use crate::model::path::TreePath;
 use crate::model::report::{ChangeReport, CommitReport};
 use crate::repo::pick::Pick;
+use crate::telemetry::usage::Usage;
 
 /// Both ends must speak the same version: they are one program, restarted at different times.
 pub const VERSION: u32 = 2;
@@ -99,8 +100,8 @@ pub struct Integrate {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "verb", rename_all = "kebab-case")]
 pub enum Request {
-    /// Is anybody there?
-    Ping,
+    /// What does the daemon hold?
+    Usage,
     /// Unmount and end.
     Unmount {
         /// Also when files are in use.
@@ -188,7 +189,7 @@ impl Request {
     pub fn only_asks(&self) -> bool {
         matches!(
             self,
-            Request::Ping
+            Request::Usage
                 | Request::Status { .. }
                 | Request::Compare { .. }
                 | Request::Integrate(Integrate { dry_run: true, .. })
@@ -200,9 +201,13 @@ impl Request {
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Reply {
     Done,
-    /// Of Ping and Unmount: who answers.
+    /// Of Unmount: who answers.
     Daemon {
         pid: u32,
+    },
+    Usage {
+        held: Usage,
+        resident_bytes: u64,
     },
     Status(StatusReport),
     Changes {

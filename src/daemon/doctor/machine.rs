@@ -3,11 +3,16 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Finding;
 use crate::daemon::config::Settings;
+use crate::daemon::control::client::Client;
+use crate::daemon::control::protocol::{Reply, Request};
+use crate::daemon::failure::Failure;
 use crate::daemon::{instance, mounts};
 use crate::fuse::dead;
+use crate::sys::clock::{SystemClock, within};
 use crate::sys::{disk, process};
 
 const FUSE_DEVICE: &str = "/dev/fuse";
@@ -16,11 +21,16 @@ const FUSE_CONFIG: &str = "/etc/fuse.conf";
 /// Below this, staging and caching come to their limits soon.
 const FREE_BYTES_LOW: u64 = 1 << 30;
 
-pub fn examine(settings: &Settings) -> Vec<Finding> {
+/// Longest that a daemon may take to say what it holds.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+pub async fn examine(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![device(), helper(), allow_other()];
     findings.push(folder("state folder", &settings.state_root, "--state-dir or MESHFS_STATE_DIR"));
     findings.push(folder("cache folder", &settings.cache_root, "--cache-dir or MESHFS_CACHE_DIR"));
-    findings.extend(mounted(settings));
+    for dir in meshfs_mounts() {
+        findings.push(mounted(settings, &dir).await);
+    }
     findings
 }
 
@@ -80,24 +90,33 @@ fn folder(check: &'static str, path: &Path, option: &str) -> Finding {
     }
 }
 
-fn mounted(settings: &Settings) -> Vec<Finding> {
-    const CHECK: &str = "mount";
+fn meshfs_mounts() -> Vec<PathBuf> {
     let lines = mounts::mount_table().unwrap_or_default();
-    let ours: Vec<PathBuf> =
-        lines.into_iter().filter(mounts::MountLine::is_meshfs).map(|line| line.mountpoint).collect();
-    let finding = |dir: &PathBuf| {
-        let shown = dir.display();
-        if dead::is_dead(dir) {
-            return Finding::warn(
-                CHECK,
-                format!("{shown} is dead: its daemon was killed"),
-                format!("`meshfs mount {shown}` clears it and mounts again; nothing staged is lost"),
-            );
-        }
-        match instance::at_mountpoint(settings, dir) {
-            Some(info) => Finding::ok(CHECK, format!("{shown} shows {} (pid {})", info.store, info.pid)),
-            None => Finding::ok(CHECK, format!("{shown} is served by another user, or on another state folder")),
-        }
+    lines.into_iter().filter(mounts::MountLine::is_meshfs).map(|line| line.mountpoint).collect()
+}
+
+async fn mounted(settings: &Settings, dir: &Path) -> Finding {
+    const CHECK: &str = "mount";
+    let shown = dir.display();
+    if dead::is_dead(dir) {
+        return Finding::warn(
+            CHECK,
+            format!("{shown} is dead: its daemon was killed"),
+            format!("`meshfs mount {shown}` clears it and mounts again; nothing staged is lost"),
+        );
+    }
+    let Some(info) = instance::at_mountpoint(settings, dir) else {
+        return Finding::ok(CHECK, format!("{shown} is served by another user, or on another state folder"));
     };
-    ours.iter().map(finding).collect()
+    let mount = format!("{shown} shows {} (pid {})", info.store, info.pid);
+    let answer = within(&SystemClock::new(), ANSWER_LIMIT, Client::new(info).perform(Request::Usage)).await;
+    match answer.unwrap_or_else(|| Err(Failure::failed(format!("{mount}, and its daemon does not answer")))) {
+        Ok(Reply::Usage { held, resident_bytes }) => {
+            let memory = resident_bytes >> 20;
+            let text = format!("{mount}: {} open, {} known to the kernel, {memory} MiB", held.handles, held.nodes);
+            Finding::ok(CHECK, text)
+        }
+        Ok(_) => Finding::warn(CHECK, mount, "its daemon runs another version: unmount and mount again"),
+        Err(failure) => Finding::failed(CHECK, failure),
+    }
 }

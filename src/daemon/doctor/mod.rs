@@ -50,7 +50,7 @@ pub async fn examine(
     store: &str,
     tell: &mut dyn FnMut(&Finding) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    for finding in machine::examine(settings) {
+    for finding in machine::examine(settings).await {
         tell(&finding)?;
     }
     store::examine(settings, store, tell).await
