@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::commands::{
     branch, cat, cherry_pick, commit, cp, diff, discard, doctor, domain, du, fsck, gc, init, log, ls, merge, mount,
-    reflog, refresh, reset, restore, revert, show, stat, status, tag, umount,
+    reflog, refresh, reset, restore, revert, show, stat, status, tag, umount, warm,
 };
 
 const AFTER_HELP: &str =
@@ -93,6 +93,7 @@ pub enum Command {
     Cat(cat::Cat),
     Stat(stat::Stat),
     Du(du::Du),
+    Warm(warm::Warm),
     Cp(cp::Cp),
     Gc(gc::Gc),
     Fsck(fsck::Fsck),

@@ -123,7 +123,14 @@ impl Lake {
 
     /// A machine that has nothing yet.
     pub fn machine(&self) -> Machine {
-        Machine::with_environment(&self.server.url(BUCKET), self.server.environment())
+        self.machine_with(&[])
+    }
+
+    /// The same with more in its environment.
+    pub fn machine_with(&self, more: &[(&str, &str)]) -> Machine {
+        let more = more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let environment = self.server.environment().into_iter().chain(more).collect();
+        Machine::with_environment(&self.server.url(BUCKET), environment)
     }
 
     /// A machine that has mounted, looked the directory's path up, and holds nothing of its content. Logs are not

@@ -59,6 +59,28 @@ fn every_small_file_of_a_directory() {
     assert!(spent.total() <= 20, "cat of 1,000 small files: {spent:?}");
 }
 
+#[test]
+fn what_was_warmed_is_read_without_asking() {
+    let files = (0..100).map(|n| (format!("{n:04}"), Made::File(noise(n, 4096)))).collect();
+    let large = noise(7, 9 << 20);
+    let tree = vec![("small".to_owned(), Made::Dir(files)), ("large".to_owned(), Made::File(large.clone()))];
+    let lake = Lake::new().with(tree);
+    // On a disk that is nearly full the cache keeps nothing; memory always has room for this.
+    let cache = tempfile::tempdir_in("/dev/shm").unwrap();
+    let machine = lake.machine_with(&[("MESHFS_CACHE_DIR", cache.path().to_str().unwrap())]);
+    let root = machine.mount(&["--poll", "3600"]).join("sales/main");
+    assert!(root.is_dir());
+    let spent = lake.cost(|| machine.meshfs(&["warm", "sales/main"]));
+    assert!(spent.total() <= 25, "warming 101 files: {spent:?}");
+    let spent = lake.cost(|| {
+        assert!(fs::read(root.join("large")).unwrap() == large);
+        for name in 0..100 {
+            assert_eq!(fs::read(root.join(format!("small/{name:04}"))).unwrap(), noise(name, 4096));
+        }
+    });
+    assert!(spent.total() <= 2 && spent.received_bytes < 4096, "a look at the log, and no content: {spent:?}");
+}
+
 /// However many branches are in use, one look a second at their domain's log, and one at the mesh's.
 #[test]
 fn unmoved_domains_cost_one_look_each() {

@@ -27,6 +27,7 @@ pub mod stat;
 pub mod status;
 pub mod tag;
 pub mod umount;
+pub mod warm;
 
 use super::args::Command;
 use super::context::Context;
@@ -68,6 +69,7 @@ pub async fn run(context: &Context<'_>, command: Command) -> Result<(), Failure>
         Command::Cat(command) => command.run(context).await,
         Command::Stat(command) => command.run(context).await,
         Command::Du(command) => command.run(context).await,
+        Command::Warm(command) => command.run(context).await,
         Command::Cp(command) => command.run(context).await,
         Command::Gc(command) => command.run(context).await,
         Command::Fsck(command) => command.run(context).await,
