@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::commands::{
-    branch, cat, cherry_pick, commit, cp, diff, discard, doctor, domain, du, fsck, gc, init, log, ls, merge, mount,
-    reflog, refresh, reset, restore, revert, show, stat, status, tag, umount, warm,
+    bisect, blame, branch, cat, cherry_pick, commit, cp, diff, discard, doctor, domain, du, fsck, gc, init, log, ls, merge,
+    mount, reflog, refresh, reset, restore, revert, show, stat, status, tag, umount, warm,
 };
 
 const AFTER_HELP: &str =
@@ -81,6 +81,8 @@ pub enum Command {
     Log(log::Log),
     Show(show::Show),
     Reflog(reflog::Reflog),
+    Blame(blame::Blame),
+    Bisect(bisect::Bisect),
     Commit(commit::Commit),
     Discard(discard::Discard),
     Refresh(refresh::Refresh),

@@ -1,9 +1,11 @@
 //! What commands do with the working tree of a branch, whichever process holds it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use super::context::Context;
-use super::render;
+use super::{address, render};
 use crate::daemon::control::protocol::{BranchName, Reply, Request, StatusReport};
 use crate::daemon::failure::Failure;
 use crate::model::address::{Address, View};
@@ -49,6 +51,23 @@ pub fn whole_branch(context: &Context<'_>, address: &Address, verb: &str) -> Res
         View::Revision(_) => failure,
         _ => failure.hint(format!("leave out the path: {whole}")),
     })
+}
+
+/// A path in the branch or snapshot that `whole` is in: an address there, a local path, or, as everything lists it, a path
+/// from its root.
+pub fn path_in(context: &Context<'_>, whole: &Address, text: &OsStr) -> Result<TreePath, Failure> {
+    if let Ok(address) = context.address(text)
+        && !address.path.is_root()
+        && (&address.domain, &address.view) == (&whole.domain, &whole.view)
+    {
+        return Ok(address.path);
+    }
+    if address::is_local(text) {
+        let whole = Address { path: TreePath::root(), ..whole.clone() };
+        return Err(Failure::usage(format!("{} is not a path in {whole}", text.display()))
+            .hint("write it as it is called there, from the root"));
+    }
+    TreePath::parse(text.as_bytes()).map_err(|why| Failure::usage(format!("`{}` is no path: {why}", text.display())))
 }
 
 /// The daemon answered something else than it was asked: it is not of this version.

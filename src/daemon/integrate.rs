@@ -136,12 +136,18 @@ impl Target {
 
     /// Keeps the conflicts in the working tree, where that has nothing else staged, and says what next.
     async fn in_conflict(&self, host: &dyn Host, pick: &Pick, conflicts: &[Conflict]) -> Result<Failure, Failure> {
-        let workspace = host.workspace(&self.domain, self.name()).await?;
-        workspace.follow().await?;
         let address = self.address();
         let what =
             format!("{} and {address} changed the same paths differently; nothing was changed by this", told(pick));
         let failure = Failure::conflict(what, paths(conflicts));
+        if self.domain.protection(&self.domain.state()).await?.covers(self.name()) {
+            return Ok(failure.hint(format!(
+                "{address} is protected and takes no settling of its own: merge it into the other branch, settle the \
+                 conflicts there, and merge that"
+            )));
+        }
+        let workspace = host.workspace(&self.domain, self.name()).await?;
+        workspace.follow().await?;
         Ok(match workspace.meet(*pick, conflicts).await? {
             true => failure.hint(way_out(&address)),
             false => failure.hint(format!(

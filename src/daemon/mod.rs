@@ -1,5 +1,6 @@
 //! The process around a mount, and everything that a command needs to find it, talk to it, or do without it.
 
+pub mod bisect;
 pub mod closest;
 pub mod compare;
 pub mod config;

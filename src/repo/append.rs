@@ -171,6 +171,10 @@ impl Domain {
                 waiting.answer(Ok(Proposed::Moved(state.clone())));
                 continue;
             }
+            if let Err(error) = self.check_allowed(state, &proposal.changes, proposal.circumstances()).await {
+                waiting.answer(Err(error));
+                continue;
+            }
             match self.condemned_of(proposal, state).await {
                 Ok(None) => {}
                 Ok(Some(condemned)) => {

@@ -39,7 +39,9 @@ impl Domain {
             }
             let relies_on = self.usable(&state, target).await?.into_iter().collect();
             let changes = state.change(Operation::Reset, branch, Some(*target)).into_iter().collect();
-            match self.propose(&state, Proposal { changes, relies_on, ..Proposal::default() }).await? {
+            let changes_settings = self.move_changes_settings(branch, &now.target, target).await?;
+            let proposal = Proposal { changes, relies_on, changes_settings, ..Proposal::default() };
+            match self.propose(&state, proposal).await? {
                 Proposed::Landed { .. } => return Ok(now.target),
                 Proposed::Moved(now) | Proposed::Condemned { state: now, .. } => state = now,
             }

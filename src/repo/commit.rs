@@ -10,6 +10,7 @@ use super::changed::{Changed, changed};
 use super::domain::{Domain, Proposal, Proposed, Sent, Snapshot};
 use super::error::RepoError;
 use super::pick::{Incoming, Pick, Taken};
+use super::protection::Circumstances;
 use super::refs::LogState;
 use super::tree::{self, apply::apply};
 use super::upload::Upload;
@@ -115,6 +116,9 @@ pub async fn land_noted(
             }
             now => now?,
         };
+        // Seen here first, before anything large is sent.
+        let change = state.change(landing.operation(), &request.branch, Some(now.target));
+        domain.check_allowed(&state, change.as_slice(), landing.circumstances(false)).await?;
         let record = match stored.take().filter(|stored| stored.head == now.target) {
             Some(stored) => stored,
             None => match landing.evaluate(&now.target).await? {
@@ -167,6 +171,7 @@ struct Stored {
     head: CommitId,
     /// The newest epoch known before it was sent.
     epoch: u64,
+    changes_settings: bool,
 }
 
 /// What a commit comes to on some head.
@@ -235,6 +240,14 @@ impl Landing<'_> {
     /// The commits of what comes in.
     fn pick(&self) -> Option<Pick> {
         self.request.incoming.as_ref().map(|incoming| incoming.pick)
+    }
+
+    fn operation(&self) -> Operation {
+        self.pick().map_or(Operation::Commit, |pick| pick.operation())
+    }
+
+    fn circumstances(&self, changes_settings: bool) -> Circumstances {
+        Circumstances { staged: self.request.workspace.is_some(), changes_settings }
     }
 
     /// What becomes a parent beside the head.
@@ -317,7 +330,9 @@ impl Landing<'_> {
         };
         let record = put_record(self.domain, commit);
         let (commit, ()) = try_join(record, self.upload.finish()).await?;
-        Ok(Stored { root: Arc::new(root), commit, head: head.commit.id, epoch })
+        let changes_settings =
+            self.domain.changes_settings(&self.request.branch, &head.root.entry, &root.entry).await?;
+        Ok(Stored { root: Arc::new(root), commit, head: head.commit.id, epoch, changes_settings })
     }
 
     /// The same record under another name, for a name that was condemned.
@@ -329,8 +344,7 @@ impl Landing<'_> {
     }
 
     async fn proposal(&self, state: &LogState, stored: &Stored) -> Result<Proposal, RepoError> {
-        let operation = self.pick().map_or(Operation::Commit, |pick| pick.operation());
-        let change = state.change(operation, &self.request.branch, Some(stored.commit.id));
+        let change = state.change(self.operation(), &self.request.branch, Some(stored.commit.id));
         let mut relies_on = Vec::new();
         // A head is live; what else the tree takes bytes from must be judged.
         let base = (stored.head != self.request.base).then_some(&self.request.base);
@@ -344,6 +358,7 @@ impl Landing<'_> {
             records: vec![Sent { name: stored.commit.id, epoch: stored.epoch }],
             relies_on,
             workspace: self.request.workspace.clone(),
+            changes_settings: stored.changes_settings,
         })
     }
 }

@@ -18,6 +18,7 @@ use super::layout::Place;
 use super::log::LogFiles;
 use super::objects::Objects;
 use super::objects::shared::Shared;
+use super::protection::Circumstances;
 use super::refs::{Head, LogState};
 use super::write::{Author, Writer, check_writable, store_time};
 use crate::format::record::decode_commit;
@@ -64,6 +65,14 @@ pub struct Proposal {
     pub relies_on: Vec<(RefName, RefState)>,
     /// Whose staged changes this lands: its outcome is then kept until [`Domain::take_up`].
     pub workspace: Option<String>,
+    /// It gives the domain other settings.
+    pub changes_settings: bool,
+}
+
+impl Proposal {
+    pub(super) fn circumstances(&self) -> Circumstances {
+        Circumstances { staged: self.workspace.is_some(), changes_settings: self.changes_settings }
+    }
 }
 
 /// What became of a proposal.

@@ -17,6 +17,10 @@ use crate::model::time::Time;
 /// Objects read at once.
 const READS_MAX: usize = 16;
 
+/// Commits of a walk that are read one after the other, each by its child's word alone; what goes further is a long
+/// walk, and worth the log entries by which it goes faster.
+const PAGE: usize = 20;
+
 /// Entries looked at together where a ref's changes stand close to each other.
 const WINDOW_MAX: u64 = 32;
 
@@ -98,7 +102,7 @@ impl Domain {
             if found.len() == max {
                 break;
             }
-            if parents.iter().any(|parent| !self.is_remembered(parent)) {
+            if found.len() > PAGE && parents.iter().any(|parent| !self.is_remembered(parent)) {
                 self.read_ahead(&mut ahead, max - found.len()).await?;
             }
             let reads = stream::iter(parents.iter().map(|parent| self.record(parent))).buffered(READS_MAX);

@@ -66,7 +66,9 @@ impl Domain {
                     let change = state.change(request.incoming.pick.operation(), &request.branch, Some(commit));
                     let relies_on = self.usable(&state, &commit).await?.into_iter().collect();
                     let changes = change.into_iter().collect();
-                    match self.propose(&state, Proposal { changes, relies_on, ..Proposal::default() }).await? {
+                    let changes_settings = self.move_changes_settings(&request.branch, &head, &commit).await?;
+                    let proposal = Proposal { changes, relies_on, changes_settings, ..Proposal::default() };
+                    match self.propose(&state, proposal).await? {
                         Proposed::Landed { .. } => return Ok(Integrated::Landed(self.record(&commit).await?)),
                         Proposed::Moved(_) | Proposed::Condemned { .. } => continue,
                     }

@@ -3,6 +3,7 @@
 pub mod ancestors;
 pub mod append;
 pub mod attempt;
+pub mod bisect;
 pub mod branches;
 pub mod catalog;
 pub mod changed;
@@ -23,8 +24,10 @@ pub mod mesh;
 pub mod new_domain;
 pub mod objects;
 pub mod packed_table;
+pub mod path_history;
 pub mod pick;
 pub mod pins;
+pub mod protection;
 pub mod refs;
 pub mod revision;
 pub mod settings;

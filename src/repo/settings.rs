@@ -7,9 +7,10 @@ use serde::Deserialize;
 
 use super::domain::{Domain, Snapshot};
 use super::error::RepoError;
+use super::objects::Objects;
 use super::refs::LogState;
 use super::tree::lookup;
-use crate::model::entry::Content;
+use crate::model::entry::{Content, Entry};
 use crate::model::log::{RefKind, RefName};
 use crate::model::path::TreePath;
 
@@ -29,6 +30,29 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 #[serde(default)]
 pub struct DomainSettings {
     pub retention: Retention,
+    pub protection: Protection,
+}
+
+/// Branches that change only by merge (see [`super::protection`]).
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Protection {
+    /// Names; `NAME*` stands for all that begin so.
+    pub branches: Vec<String>,
+}
+
+impl Protection {
+    pub fn covers(&self, branch: &str) -> bool {
+        self.branches.iter().any(|pattern| fits(pattern, branch))
+    }
+}
+
+/// Is it a name of this pattern: `NAME`, or `NAME*` for all that begin so?
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(start) => name.starts_with(start),
+        None => name == pattern,
+    }
 }
 
 /// How long trees that nobody works on any more are kept. The newest commit of each branch, and what a tag or a pin
@@ -86,11 +110,8 @@ impl Days {
 impl Retention {
     /// How much history of a ref is kept; none: all of it.
     pub fn history_of(&self, name: &RefName) -> Option<Duration> {
-        let fits = |pattern: &str| match pattern.strip_suffix('*') {
-            Some(start) => name.name.starts_with(start),
-            None => name.name == pattern,
-        };
-        let rules = self.branches.iter().filter(|(pattern, _)| name.kind == RefKind::Branch && fits(pattern));
+        let of_it = |pattern: &str| name.kind == RefKind::Branch && fits(pattern, &name.name);
+        let rules = self.branches.iter().filter(|(pattern, _)| of_it(pattern));
         // Of two that fit, one begins with the other's text; a whole name says more than a beginning as long.
         let rule = rules.max_by_key(|(pattern, _)| (pattern.trim_end_matches('*').len(), !pattern.ends_with('*')));
         rule.map_or(self.days, |(_, days)| *days).span()
@@ -106,20 +127,34 @@ impl DomainSettings {
     /// The settings as a snapshot has them.
     pub async fn of(snapshot: &Snapshot) -> Result<DomainSettings, RepoError> {
         let objects = snapshot.domain.objects();
-        let refused = |reason: String| {
-            let (domain, id) = (&snapshot.domain.info().name, snapshot.commit.id);
-            RepoError::Refused(format!("`{SETTINGS_PATH}` of domain `{domain}` at commit {id} {reason}"))
-        };
-        let path = TreePath::parse(SETTINGS_PATH.as_bytes()).map_err(|error| refused(error.to_string()))?;
-        let file = match lookup(objects, &snapshot.root.entry, &path).await?.map(|entry| entry.content) {
+        let entry = settings_entry(objects, &snapshot.root.entry).await?;
+        let (domain, id) = (&snapshot.domain.info().name, snapshot.commit.id);
+        DomainSettings::of_entry(
+            objects,
+            entry.as_ref(),
+            &format!("`{SETTINGS_PATH}` of domain `{domain}` at commit {id}"),
+        )
+        .await
+    }
+
+    /// The settings that a file says, `what` for a person; without one, those of an empty file.
+    pub async fn of_entry(objects: &Objects, entry: Option<&Entry>, what: &str) -> Result<DomainSettings, RepoError> {
+        let refused = |reason: String| RepoError::Refused(format!("{what} {reason}"));
+        let file = match entry.map(|entry| &entry.content) {
             None => return Ok(DomainSettings::default()),
             Some(Content::File(file)) if file.size <= SETTINGS_BYTES_MAX => file,
             Some(_) => return Err(refused("is not an ordinary file of at most 1 MiB".to_owned())),
         };
-        let bytes = objects.read(&file, 0, file.size).await?;
+        let bytes = objects.read(file, 0, file.size).await?;
         let text = std::str::from_utf8(&bytes).map_err(|error| refused(format!("is no text: {error}")))?;
         toml::from_str(text).map_err(|error| refused(format!("cannot be read: {error}")))
     }
+}
+
+/// The file of the settings below a root directory.
+pub async fn settings_entry(objects: &Objects, root: &Entry) -> Result<Option<Entry>, RepoError> {
+    let path = SETTINGS_PATH.split('/').fold(TreePath::root(), |path, name| path.join(name.as_bytes()));
+    lookup(objects, root, &path).await
 }
 
 impl Domain {

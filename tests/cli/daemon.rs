@@ -351,3 +351,28 @@ fn folders_that_others_may_enter_show_them_nothing_of_it() {
     }
     assert_eq!(sockets, 1);
 }
+
+#[test]
+fn a_command_is_tried_on_one_snapshot_after_the_other() {
+    let mut shell = mounted();
+    let tree = shell.machine().mesh().join("sales/main");
+    for n in 0..8 {
+        write(tree.join("n"), &n.to_string());
+        fs::write(tree.join(".meshfs/commit"), format!("Number {n}")).unwrap();
+    }
+    shell
+        .call("bisect run sales/@main~7 sales/@main -- sh -c \"echo seen; test $(cat n) -lt 5\"")
+        .call("bisect run sales/@main~7 sales/@main --json -- sh -c \"test $(cat n) -lt 5\"")
+        .call("bisect run sales/@main sales/@main~7 -- true")
+        .call("bisect run sales/@main~7 sales/@main -- sh -c \"exit 200\"")
+        .call("bisect run sales/@main~7 sales/@main -- no-such-program")
+        .call("bisect run sales/@main~7 sales/@main")
+        .call("log sales/main -n 1 -- ./n")
+        .call("log sales/main -n 2 --json -- n")
+        .call("blame sales/main")
+        .call("blame sales/main --json")
+        .call("blame sales/main/m");
+    shell.machine().unmount();
+    shell.call("bisect run sales/@main~7 sales/@main -- true");
+    insta::assert_snapshot!(shell.transcript());
+}

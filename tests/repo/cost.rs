@@ -103,7 +103,9 @@ async fn a_branch_costs_one_put() {
     let sales = a.sales().await;
     let (main, first) = head_of(&sales, "main").await;
     let second = commit(&sales, &main, "second").await.unwrap();
-    commit(&sales, &main, "third").await.unwrap();
+    let third = commit(&sales, &main, "third").await.unwrap();
+    // By its settings it is judged what may be changed; whoever works on the branch has it at hand.
+    sales.snapshot(&third).await.unwrap();
     let before = a.counters.read();
     let exp = sales.create_branch("exp", &sales.state().of(&main).unwrap().target).await.unwrap();
     let spent = a.counters.read() - before;
@@ -127,6 +129,7 @@ async fn a_commits_entry_is_one_put() {
     let main = head_of(&sales, "main").await.0;
     let state = sales.state();
     let (_, proposal) = commit_on(&sales, &state, &main, "one").await;
+    sales.snapshot(&state.of(&main).unwrap().target).await.unwrap();
     let before = a.counters.read();
     sales.propose(&state, proposal).await.unwrap();
     assert_eq!((a.counters.read() - before).total(), 1);

@@ -84,6 +84,7 @@ async fn a_race_lost_to_another_branch_costs_two_requests() {
     let (ours, theirs) = (a.sales().await, b.sales().await);
     let (main, head) = head_of(&ours, "main").await;
     let (id, proposal) = commit_on(&ours, &ours.state(), &main, "one").await;
+    ours.snapshot(&head).await.unwrap();
     theirs.create_branch("exp", &head).await.unwrap();
     let before = a.counters.read();
     let landed = ours.propose(&ours.state(), proposal).await.unwrap();

@@ -29,7 +29,7 @@ impl Host for Tree {
     }
 }
 
-fn branch(name: &str) -> BranchName {
+pub fn into_branch(name: &str) -> BranchName {
     BranchName { domain: SALES.to_owned(), branch: Some(name.to_owned()) }
 }
 
@@ -43,7 +43,7 @@ pub fn taking(tree: &Tree, taking: Taking, source: Source) -> Integrate {
         taking,
         source,
         parent: None,
-        into: branch(&tree.workspace.branch().name.name),
+        into: into_branch(&tree.workspace.branch().name.name),
         message: None,
         author: "ann".to_owned(),
         strategy: None,
@@ -61,11 +61,11 @@ impl Tree {
     }
 
     pub async fn merge(&self, from: &str) -> Result<Option<CommitId>, Failure> {
-        self.take(taking(self, Taking::Merge, Source::Branch(branch(from)))).await
+        self.take(taking(self, Taking::Merge, Source::Branch(into_branch(from)))).await
     }
 
     pub async fn merge_with(&self, from: &str, side: Side) -> CommitId {
-        let request = taking(self, Taking::Merge, Source::Branch(branch(from)));
+        let request = taking(self, Taking::Merge, Source::Branch(into_branch(from)));
         self.take(Integrate { strategy: Some(side), ..request }).await.unwrap().unwrap()
     }
 
@@ -262,7 +262,7 @@ async fn reset_is_remembered_and_undone_the_same_way() {
     let first = main.commit().await;
     main.write("a", "2").await;
     let second = main.commit().await;
-    let reset = |to: CommitId| verbs::perform(&main, Request::Reset { source: at(to), into: branch("main") });
+    let reset = |to: CommitId| verbs::perform(&main, Request::Reset { source: at(to), into: into_branch("main") });
     assert_eq!(reset(first).await.unwrap(), Reply::Reset { old: second, new: first });
     assert_eq!(main.read("a").await.unwrap(), "1", "a clean working tree follows");
     let log = main.domain.reflog(&RefName::branch("main"), 1).await.unwrap();
@@ -281,7 +281,7 @@ async fn what_is_staged_goes_onto_the_commit_that_a_reset_brings_back() {
     main.write("b", "2").await;
     main.commit().await;
     main.write("c", "3").await;
-    verbs::perform(&main, Request::Reset { source: at(first), into: branch("main") }).await.unwrap();
+    verbs::perform(&main, Request::Reset { source: at(first), into: into_branch("main") }).await.unwrap();
     assert_eq!(main.status().await, ["A c"]);
     let next = main.commit().await;
     assert_eq!(committed(&world, &next).await, all(&[("a", "1"), ("c", "3")]));

@@ -1,5 +1,7 @@
 //! The commands, one file each; a file's doc comment on its arguments is the command's help.
 
+pub mod bisect;
+pub mod blame;
 pub mod branch;
 pub mod cat;
 pub mod cherry_pick;
@@ -57,6 +59,8 @@ pub async fn run(context: &Context<'_>, command: Command) -> Result<(), Failure>
         Command::Log(command) => command.run(context).await,
         Command::Show(command) => command.run(context).await,
         Command::Reflog(command) => command.run(context).await,
+        Command::Blame(command) => command.run(context).await,
+        Command::Bisect(command) => command.run(context).await,
         Command::Commit(command) => command.run(context).await,
         Command::Discard(command) => command.run(context).await,
         Command::Refresh(command) => command.run(context).await,

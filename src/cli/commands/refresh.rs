@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 
-use crate::cli::address;
 use crate::cli::args::Json;
 use crate::cli::context::Context;
 use crate::cli::{render, working};
@@ -11,7 +10,6 @@ use crate::daemon::failure::Failure;
 use crate::model::id::CommitId;
 use crate::model::path::TreePath;
 use serde::Serialize;
-use std::os::unix::ffi::OsStrExt;
 
 /// Which side wins where both changed the same path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -81,29 +79,13 @@ impl Refresh {
         let branch = context.branch_name(&first)?;
         let mut paths: Vec<TreePath> = (!first.path.is_root()).then(|| first.path.clone()).into_iter().collect();
         for text in rest {
-            paths.push(self.path_in(context, &branch, text)?);
+            paths.push(working::path_in(context, &first, text)?);
         }
         if !paths.is_empty() && self.strategy.is_none_or(|strategy| strategy == StrategyName::Fail) {
             return Err(Failure::usage("paths are given, and not which side they are to have")
                 .hint("meshfs refresh --strategy ours|theirs PATH..."));
         }
         Ok((branch, paths))
-    }
-
-    /// After a branch, a path may be written as conflicts list it: from the branch's root.
-    fn path_in(&self, context: &Context<'_>, branch: &BranchName, text: &OsString) -> Result<TreePath, Failure> {
-        if let Ok(address) = context.address(text)
-            && !address.path.is_root()
-            && context.branch_name(&address).as_ref() == Ok(branch)
-        {
-            return Ok(address.path);
-        }
-        if address::is_local(text) {
-            return Err(Failure::usage(format!("{} is not a path in the branch", text.display()))
-                .hint("the paths to resolve are in one branch"));
-        }
-        TreePath::parse(text.as_bytes())
-            .map_err(|why| Failure::usage(format!("`{}` is no path: {why}", text.display())))
     }
 }
 
