@@ -33,6 +33,10 @@ const DETACHED_LIMIT: Duration = Duration::from_secs(5);
 /// Forgotten files and folders whose memory, some hundred bytes each, is worth giving back.
 const FORGOTTEN_MIN: usize = 10_000;
 
+/// Longest that a mount waits for entries that an earlier process left open; what is not settled by then is when
+/// somebody writes.
+const SETTLE_LIMIT: Duration = Duration::from_secs(10);
+
 /// How often the cache looks whether the disk fills up, so that staging does not fail for it.
 const ROOM_CHECK: Duration = Duration::from_secs(2);
 
@@ -73,6 +77,9 @@ pub async fn run(settings: &Settings, request: MountRequest, ready: impl FnOnce(
     let sys = mesh.sys().clone();
     let folder = mesh.state_dir().to_owned();
     let hold = instance::hold_for_daemon(&folder, &dir)?;
+    if !request.read_only {
+        settle_earlier(&mesh, &sys).await;
+    }
     let vfs = Vfs::new(mesh.clone(), vfs_options(&mesh, &request, &sys), tokio::runtime::Handle::current());
     let session = mount(vfs.clone(), dir, &request, mesh.store_url()).await?;
     let info = Info {
@@ -91,6 +98,15 @@ pub async fn run(settings: &Settings, request: MountRequest, ready: impl FnOnce(
     daemon.vfs.close().await;
     drop(hold);
     outcome
+}
+
+async fn settle_earlier(mesh: &Mesh, sys: &Sys) {
+    let unsettled = match within(&*sys.clock, SETTLE_LIMIT, mesh.settle_earlier()).await {
+        Some(Ok(())) => return,
+        Some(Err(error)) => error.to_string(),
+        None => format!("not within {} s", SETTLE_LIMIT.as_secs()),
+    };
+    tracing::warn!(error = %unsettled, "what an earlier process left open is not settled: it is at the next write");
 }
 
 fn vfs_options(mesh: &Mesh, request: &MountRequest, sys: &Sys) -> VfsOptions {

@@ -318,6 +318,21 @@ impl Mesh {
         self.0.follower.subscribe()
     }
 
+    /// Settles what earlier processes with this state folder left open, in all logs: what may still land later must not
+    /// be shown, worked with, and then happen.
+    pub async fn settle_earlier(&self) -> Result<(), RepoError> {
+        {
+            let _writing = self.0.writing.lock().await;
+            self.settle_open().await?;
+        }
+        for info in self.known_domains() {
+            if !self.0.around.db.open_attempts(&info.uid.to_string())?.is_empty() {
+                self.domain(&info.name).await?.settle_earlier().await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Settles what earlier processes left open on the mesh log; each domain does so for its own when it is written to.
     async fn settle_open(&self) -> Result<(), RepoError> {
         let attempts = self.0.writer.attempts();

@@ -37,6 +37,15 @@ impl Domain {
         self.attempts_of(workspace)?.iter().map(settled).collect()
     }
 
+    /// Settles what earlier processes left open on this log, and looks at what came of it.
+    pub(super) async fn settle_earlier(&self) -> Result<(), RepoError> {
+        {
+            let _writing = self.0.queue.writing.lock().await;
+            self.settle_open().await?;
+        }
+        self.poll().await.map(drop)
+    }
+
     /// Settles every open attempt on this log that is this process's to settle. The caller holds `writing`.
     pub(super) async fn settle_open(&self) -> Result<(), RepoError> {
         for attempt in self.0.writer.attempts().open_ones()? {

@@ -11,6 +11,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+
+mod commits;
 mod life;
 mod seen;
 mod system;

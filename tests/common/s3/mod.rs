@@ -48,6 +48,7 @@ struct Planned {
     within: String,
     fault: Fault,
     left: usize,
+    struck: usize,
 }
 
 /// Faults in turn, one at every third request that a client may send again.
@@ -148,7 +149,13 @@ impl Server {
 
     /// Strikes the next `times` requests of `verb` (none: of any) whose path and query contain `within`.
     pub fn plan(&self, verb: Option<Verb>, within: &str, fault: Fault, times: usize) {
-        self.shared.planned.lock().push(Planned { verb, within: within.to_owned(), fault, left: times });
+        self.shared.planned.lock().push(Planned { verb, within: within.to_owned(), fault, left: times, struck: 0 });
+    }
+
+    /// How many requests were struck by what is planned for this verb and text.
+    pub fn struck(&self, verb: Option<Verb>, within: &str) -> usize {
+        let planned = self.shared.planned.lock();
+        planned.iter().filter(|it| it.verb == verb && it.within == within).map(|it| it.struck).sum()
     }
 
     /// Strikes every third request that a client may send again with the next of these, round and round.

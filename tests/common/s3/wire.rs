@@ -105,6 +105,7 @@ fn strike(shared: &Shared, verb: Option<Verb>, target: &str) -> Option<Fault> {
     };
     let planned = planned.iter_mut().find(fits)?;
     planned.left -= 1;
+    planned.struck += 1;
     Some(planned.fault)
 }
 
