@@ -95,7 +95,7 @@ impl BlockCache {
     pub fn read(&self, block: &BlockId, range: Range<usize>) -> Option<Vec<u8>> {
         let known = self.index.lock().touch(block);
         let read =
-            File::open(self.path_of(block)).and_then(|file| Ok((read_range(&file, range)?, file.metadata()?.len())));
+            open_block(&self.path_of(block)).and_then(|file| Ok((read_range(&file, range)?, file.metadata()?.len())));
         match read {
             Ok((bytes, whole_bytes)) => {
                 if !known {
@@ -228,6 +228,11 @@ impl BlockCache {
     fn disk_space(&self) -> io::Result<disk::Space> {
         disk::space(&self.packs)
     }
+}
+
+/// Whatever may lie in a block's place: opening it neither waits for anybody nor leads elsewhere.
+fn open_block(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW).open(path)
 }
 
 fn read_range(file: &File, range: Range<usize>) -> io::Result<Vec<u8>> {

@@ -8,6 +8,7 @@ pub mod control;
 pub mod doctor;
 pub mod explain;
 pub mod failure;
+pub mod guard;
 pub mod here;
 pub mod instance;
 pub mod integrate;

@@ -16,6 +16,8 @@ pub struct MountLine {
     pub root: PathBuf,
     pub filesystem: String,
     pub source: String,
+    /// The device's minor number: that of the connection, where the kernel speaks to a daemon.
+    pub minor: u32,
 }
 
 impl MountLine {
@@ -99,7 +101,14 @@ fn parse_line(line: &[u8]) -> Option<MountLine> {
     let dash = fields.iter().position(|field| *field == b"-")?;
     let path = |at: usize| Some(PathBuf::from(OsString::from_vec(unescape(fields.get(at)?))));
     let text = |at: usize| Some(String::from_utf8_lossy(&unescape(fields.get(at)?)).into_owned());
-    Some(MountLine { root: path(3)?, mountpoint: path(4)?, filesystem: text(dash + 1)?, source: text(dash + 2)? })
+    let minor = text(2)?.split_once(':')?.1.parse().ok()?;
+    Some(MountLine {
+        minor,
+        root: path(3)?,
+        mountpoint: path(4)?,
+        filesystem: text(dash + 1)?,
+        source: text(dash + 2)?,
+    })
 }
 
 fn unescape(field: &[u8]) -> Vec<u8> {

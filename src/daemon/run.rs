@@ -12,10 +12,12 @@ use super::config::Settings;
 use super::control::protocol::{Reply, Request};
 use super::control::server::{self, Handler, Server};
 use super::failure::Failure;
+use super::guard::{self, Duty, Guard};
 use super::instance::{self, Info};
 use super::verbs::{self, Host};
 use super::{mountpoint, store_name, users};
 use crate::fuse::session::{self, MountOptions, Session, Unmounted};
+use crate::fuse::watchdog::Watchdog;
 use crate::model::time::Time;
 use crate::repo::domain::Domain;
 use crate::repo::mesh::{Mesh, MeshOptions};
@@ -23,6 +25,9 @@ use crate::sys::clock::within;
 use crate::sys::{Sys, heap, process, task};
 use crate::vfs::{Vfs, VfsOptions};
 use crate::workspace::view::Workspace;
+
+/// A request that is not answered within this many timeouts never will be: each waits for the store for one at most.
+const TIMEOUTS_TO_THE_END: u32 = 5;
 
 /// Longest that requests under way (commits, above all) may take once the daemon was asked to end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
@@ -81,7 +86,11 @@ pub async fn run(settings: &Settings, request: MountRequest, ready: impl FnOnce(
         settle_earlier(&mesh, &sys).await;
     }
     let vfs = Vfs::new(mesh.clone(), vfs_options(&mesh, &request, &sys), tokio::runtime::Handle::current());
+    guard::earlier_is_done(&folder, &sys).await;
+    let guard = Guard::start();
     let session = mount(vfs.clone(), dir, &request, mesh.store_url()).await?;
+    let limit = request.timeout * TIMEOUTS_TO_THE_END;
+    let (guard, _watchdog) = watched(guard, &session, &folder, limit);
     let info = Info {
         pid: std::process::id(),
         mountpoint: session.dir().to_owned(),
@@ -96,8 +105,31 @@ pub async fn run(settings: &Settings, request: MountRequest, ready: impl FnOnce(
     let outcome = daemon.clone().serve(settings, &mut signals, ready).await;
     instance::withdraw(&daemon.info, &settings.registry);
     daemon.vfs.close().await;
+    if let Some(guard) = guard {
+        guard.dismiss(&sys).await;
+    }
     drop(hold);
     outcome
+}
+
+/// Puts the mount under the eyes of the guard and of the watchdog. It serves without, too.
+fn watched(
+    guard: std::io::Result<Guard>,
+    session: &Session,
+    folder: &std::path::Path,
+    limit: Duration,
+) -> (Option<Guard>, Option<Watchdog>) {
+    let duty = Duty {
+        daemon: std::process::id(),
+        mountpoint: session.dir().to_owned(),
+        connection: session.connection(),
+        folder: folder.to_owned(),
+        limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+    };
+    let guard = guard.and_then(|mut guard| guard.watch(&duty).map(|()| guard));
+    let watchdog = Watchdog::start(session, limit, || process::end_at_once());
+    let present = |error: std::io::Error| tracing::warn!(%error, "nobody watches over this mount");
+    (guard.map_err(present).ok(), watchdog.map_err(present).ok())
 }
 
 async fn settle_earlier(mesh: &Mesh, sys: &Sys) {

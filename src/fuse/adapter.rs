@@ -16,8 +16,10 @@ use fuser::{
 use super::later::{Operation, Server};
 use super::reply::Listing;
 use super::session::Ended;
+use super::unanswered::Pace;
 use crate::sys;
 use crate::vfs::error::VfsError;
+use crate::vfs::miss::Miss;
 use crate::vfs::node::{Caller, NewNode, NewTime, SetAttr};
 
 /// Bytes of one write(2) that reach us in one request; the kernel's own ceiling is 256 pages.
@@ -47,27 +49,24 @@ impl Adapter {
     }
 }
 
-fn caller(request: &Request) -> Caller {
-    Caller { uid: request.uid(), gid: request.gid(), pid: request.pid() }
-}
-
 /// Calls `vfs` here and now. Only when something has to be fetched first are the borrowed arguments (named in brackets)
 /// copied and the call made again aside.
 macro_rules! serve {
     ($self:ident, $request:ident, $reply:ident, $name:literal, [$($borrowed:ident),*], |$vfs:ident, $caller:ident| $call:expr) => {{
-        let operation = $self.server.begin($name, caller($request));
-        let $caller = &operation.caller;
+        let operation = $self.operation($name, $request, Pace::Prompt);
+        let asker = operation.caller;
+        let $caller = &asker;
         let $vfs = $self.server.vfs();
-        match $call {
-            Err(VfsError::Miss(miss)) => {
+        match Miss::of($call, false) {
+            Ok(miss) => {
                 $(let $borrowed = $borrowed.to_owned();)*
-                $self.server.later(operation, $reply, *miss, move |$vfs, _| {
+                $self.server.later(operation, $reply, miss, move |$vfs, _| {
                     $(let $borrowed = &*$borrowed;)*
-                    let $caller = &operation.caller;
+                    let $caller = &asker;
                     $call
                 });
             }
-            result => $self.server.finish(operation, $reply, result),
+            Err(result) => $self.server.finish(operation, $reply, result),
         }
     }};
 }
@@ -75,24 +74,29 @@ macro_rules! serve {
 /// Calls `vfs` aside from the beginning: the call may sync a disk, copy much, or run a command.
 macro_rules! serve_apart {
     ($self:ident, $request:ident, $reply:ident, $name:literal, |$vfs:ident, $caller:ident| $call:expr) => {{
-        let operation = $self.server.begin($name, caller($request));
+        let operation = $self.operation($name, $request, Pace::Disk);
+        let asker = operation.caller;
         $self.server.apart(operation, $reply, move |$vfs, _| {
-            let $caller = &operation.caller;
+            let $caller = &asker;
             $call
         });
     }};
 }
 
 impl Adapter {
+    fn operation(&self, name: &'static str, request: &Request, pace: Pace) -> Operation {
+        self.server.begin(name, Caller { uid: request.uid(), gid: request.gid(), pid: request.pid() }, pace)
+    }
+
     fn list<R: Listing>(&self, request: &Request, name: &'static str, handle: u64, offset: u64, plus: bool, reply: R) {
-        let operation = self.server.begin(name, caller(request));
+        let operation = self.operation(name, request, Pace::Prompt);
         let mut reply = reply;
         let attempt = move |vfs: &crate::vfs::Vfs, reply: &mut R| {
             vfs.read_dir(handle, offset, plus, &mut |item| reply.take(item))
         };
-        match attempt(self.server.vfs(), &mut reply) {
-            Err(VfsError::Miss(miss)) => self.server.later(operation, reply, *miss, attempt),
-            result => self.server.finish(operation, reply, result),
+        match Miss::of(attempt(self.server.vfs(), &mut reply), false) {
+            Ok(miss) => self.server.later(operation, reply, miss, attempt),
+            Err(result) => self.server.finish(operation, reply, result),
         }
     }
 }
@@ -300,13 +304,14 @@ impl Filesystem for Adapter {
         _lock_owner: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        let operation = Operation { reads: Some(handle.0), ..self.server.begin("read", caller(request)) };
-        let attempt =
-            move |vfs: &crate::vfs::Vfs, _: &mut ReplyData| vfs.read(&operation.caller, handle.0, offset, size);
+        let mut operation = self.operation("read", request, Pace::Prompt);
+        operation.reads = Some(handle.0);
+        let asker = operation.caller;
+        let attempt = move |vfs: &crate::vfs::Vfs, _: &mut ReplyData| vfs.read(&asker, handle.0, offset, size);
         let mut reply = reply;
-        match attempt(self.server.vfs(), &mut reply) {
-            Err(VfsError::Miss(miss)) => self.server.later(operation, reply, *miss, attempt),
-            result => self.server.finish(operation, reply, result),
+        match Miss::of(attempt(self.server.vfs(), &mut reply), false) {
+            Ok(miss) => self.server.later(operation, reply, miss, attempt),
+            Err(result) => self.server.finish(operation, reply, result),
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::reply::Answer;
 use super::requests::Requests;
+use super::unanswered::{Pace, Ticket, Unanswered};
 use crate::sys;
 use crate::vfs::Vfs;
 use crate::vfs::error::VfsError;
@@ -26,13 +27,14 @@ const GIVEN_UP_MAX: usize = FETCHING_MAX;
 /// The kernel asks again at once; later than this it is a program that tries again.
 const ASKED_AGAIN_MAX: Duration = Duration::from_secs(1);
 
-/// An operation of the kernel's: who asks, and its name for logs and `last-error`.
-#[derive(Clone, Copy, Debug)]
+/// An operation of the kernel's: who asks, and its name for logs and `last-error`. It is waited for until dropped.
+#[derive(Debug)]
 pub struct Operation {
     pub name: &'static str,
     pub caller: Caller,
     /// The handle that it reads from, if it does.
     pub reads: Option<u64>,
+    _ticket: Ticket,
 }
 
 /// A thread and the handle that it reads from.
@@ -70,17 +72,18 @@ pub struct Server {
     turns: Arc<Semaphore>,
     given_up: Arc<GivenUp>,
     requests: Arc<Requests>,
+    unanswered: Arc<Unanswered>,
 }
 
 impl Server {
-    pub fn new(vfs: Arc<Vfs>, requests: Arc<Requests>) -> Server {
-        Server { vfs, turns: Arc::new(Semaphore::new(FETCHING_MAX)), given_up: Arc::default(), requests }
+    pub fn new(vfs: Arc<Vfs>, requests: Arc<Requests>, unanswered: Arc<Unanswered>) -> Server {
+        Server { vfs, turns: Arc::new(Semaphore::new(FETCHING_MAX)), given_up: Arc::default(), requests, unanswered }
     }
 
     /// A request that came.
-    pub fn begin(&self, name: &'static str, caller: Caller) -> Operation {
+    pub fn begin(&self, name: &'static str, caller: Caller, pace: Pace) -> Operation {
         self.requests.count(name);
-        Operation { name, caller, reads: None }
+        Operation { name, caller, reads: None, _ticket: self.unanswered.begin(name, caller.pid, pace) }
     }
 
     pub fn vfs(&self) -> &Vfs {
@@ -141,8 +144,10 @@ impl Server {
             let began = clock.elapsed();
             let again = operation.reader().is_some_and(|reader| server.given_up.knows(reader, began));
             let give_up_at = if again { began } else { began + server.vfs.deadline() };
+            let mut room_was_made = false;
             let result = loop {
                 if let Some(missed) = miss.take() {
+                    room_was_made |= matches!(missed, Miss::Room(_));
                     let left = give_up_at.saturating_sub(clock.elapsed());
                     // Also when each fetch succeeds at once and is lost again before the attempt.
                     if left.is_zero() {
@@ -171,9 +176,9 @@ impl Server {
                     (reply, attempt, result)
                 })
                 .await;
-                match result {
-                    Err(VfsError::Miss(missed)) => miss = Some(*missed),
-                    result => break result,
+                match Miss::of(result, room_was_made) {
+                    Ok(missed) => miss = Some(missed),
+                    Err(result) => break result,
                 }
             };
             server.finish(operation, reply, result);

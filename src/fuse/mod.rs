@@ -9,4 +9,6 @@ mod later;
 mod reply;
 mod requests;
 pub mod session;
+mod unanswered;
 mod unmount;
+pub mod watchdog;

@@ -15,6 +15,7 @@ use super::dead;
 use super::forget::Forgetter;
 use super::later::Server;
 use super::requests::Requests;
+use super::unanswered::Unanswered;
 use super::unmount;
 pub use super::unmount::Unmounted;
 use crate::sys;
@@ -90,6 +91,7 @@ pub struct Session {
     dir: PathBuf,
     /// Number of the connection, as `/sys/fs/fuse/connections` has it.
     connection: u32,
+    unanswered: Arc<Unanswered>,
     ended: watch::Receiver<bool>,
     requests: Arc<Requests>,
 }
@@ -98,6 +100,15 @@ impl Session {
     /// The folder mounted on, without symlinks.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// The number of the kernel's connection.
+    pub fn connection(&self) -> u32 {
+        self.connection
+    }
+
+    pub(super) fn unanswered(&self) -> &Arc<Unanswered> {
+        &self.unanswered
     }
 
     /// Ends when the mount has ended, by whomever.
@@ -125,10 +136,14 @@ impl Session {
 
     /// Cuts the connection: every waiting and later operation fails. For a mount that does not end otherwise.
     pub fn abort(&self) -> io::Result<()> {
-        // The control filesystem is not mounted everywhere; unmounting by force cuts too, while the mount is in place.
-        std::fs::write(format!("/sys/fs/fuse/connections/{}/abort", self.connection), "1")
-            .or_else(|_| unmount::cut(&self.dir))
+        cut(&self.dir, self.connection)
     }
+}
+
+/// Fails every waiting and later operation of the connection, whichever process serves it.
+pub fn cut(dir: &Path, connection: u32) -> io::Result<()> {
+    // The control filesystem is not mounted everywhere; unmounting by force cuts too, while the mount is in place.
+    std::fs::write(format!("/sys/fs/fuse/connections/{connection}/abort"), "1").or_else(|_| unmount::cut(dir))
 }
 
 /// Mounts `vfs` on the empty folder `dir`; usable when this returns. A dead mount there is cleared first.
@@ -137,8 +152,9 @@ pub fn mount(vfs: Arc<Vfs>, dir: &Path, options: &MountOptions) -> Result<Sessio
     let dir = usable_folder(dir)?;
     check_device()?;
     let (sender, ended) = watch::channel(false);
-    let requests = Arc::<Requests>::default();
-    let adapter = Adapter::new(Server::new(vfs.clone(), requests.clone()), Ended { vfs: vfs.clone(), sender });
+    let (requests, unanswered) = (Arc::<Requests>::default(), Arc::<Unanswered>::default());
+    let server = Server::new(vfs.clone(), requests.clone(), unanswered.clone());
+    let adapter = Adapter::new(server, Ended { vfs: vfs.clone(), sender });
     let failed = |source| MountError::Failed { dir: dir.clone(), source };
     let session = fuser::Session::new(adapter, &dir, &config(options)).map_err(|error| explained(error, &dir))?;
     let backings = options.passthrough.then(|| Backings::probe(&session, &vfs.options().state_dir)).flatten();
@@ -152,7 +168,7 @@ pub fn mount(vfs: Arc<Vfs>, dir: &Path, options: &MountOptions) -> Result<Sessio
     let device = std::fs::metadata(&dir).map_err(failed)?.dev();
     let connection = libc::minor(device);
     raise_read_ahead(libc::major(device), connection);
-    Ok(Session { dir, connection, ended, requests })
+    Ok(Session { dir, connection, unanswered, ended, requests })
 }
 
 fn config(options: &MountOptions) -> Config {

@@ -77,6 +77,22 @@ pub fn may_read_and_write(path: &std::path::Path) -> io::Result<()> {
     }
 }
 
+/// Ends another process at once.
+pub fn kill(pid: u32) -> io::Result<()> {
+    let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
+    // SAFETY: a system call without pointers.
+    match unsafe { libc::kill(pid, libc::SIGKILL) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Ends this process here and now, as a kill does: nothing is flushed, nobody is waited for.
+pub fn end_at_once() -> ! {
+    // SAFETY: it does not return, and runs nothing of ours.
+    unsafe { libc::_exit(1) }
+}
+
 /// The program that this process runs, for starting it again.
 pub fn own_program() -> io::Result<PathBuf> {
     std::env::current_exe()

@@ -13,6 +13,7 @@ use super::snapshot::SnapshotTree;
 use crate::model::address::Revision;
 use crate::model::id::CommitId;
 use crate::sys::clock::within;
+use crate::sys::task;
 use crate::workspace::error::Miss as WorkspaceMiss;
 use crate::workspace::view::Workspace;
 
@@ -41,6 +42,19 @@ pub enum Miss {
     Tree(Arc<SnapshotTree>, WorkspaceMiss),
     /// Work that goes on in the background, also when nobody waits any more.
     Job(Arc<Job>),
+    /// Room on this machine's disk: the cache gives way before a writer is refused, which is then for this reason.
+    Room(String),
+}
+
+impl Miss {
+    /// What has to be had before an attempt with this result is made again, if anything; room is made once.
+    pub fn of<T>(result: Result<T, VfsError>, room_was_made: bool) -> Result<Miss, Result<T, VfsError>> {
+        match result {
+            Err(VfsError::Miss(miss)) => Ok(*miss),
+            Err(VfsError::NoSpace(why)) if !room_was_made => Ok(Miss::Room(why)),
+            result => Err(result),
+        }
+    }
 }
 
 impl Vfs {
@@ -71,6 +85,11 @@ impl Vfs {
                 Some(()) => Ok(()),
                 None => Err(goes_on(job, JOB_WAIT_MAX)),
             },
+            Miss::Room(_) => {
+                let shared = self.mesh.shared().clone();
+                task::blocking(move || shared.trim()).await;
+                Ok(())
+            }
         }
     }
 
@@ -78,6 +97,7 @@ impl Vfs {
     pub fn out_of_time(&self, miss: &Miss) -> VfsError {
         match miss {
             Miss::Job(job) => goes_on(job, self.deadline()),
+            Miss::Room(why) => VfsError::NoSpace(why.clone()),
             _ => {
                 let waited = self.deadline().as_secs();
                 let why = self.trouble_of(miss).unwrap_or_else(|| "it has not answered yet".to_owned());
@@ -92,6 +112,7 @@ impl Vfs {
     /// Why the store that has what is missed does not give it.
     fn trouble_of(&self, miss: &Miss) -> Option<String> {
         match miss {
+            Miss::Room(_) => None,
             Miss::Domains | Miss::Domain(_) | Miss::Job(_) => self.mesh.store().trouble(),
             Miss::Refs(domain) | Miss::Revision(domain, _) | Miss::Snapshot(domain, _) => {
                 domain.domain().store().trouble()

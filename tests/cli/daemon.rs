@@ -224,13 +224,13 @@ fn a_killed_daemon_leaves_a_mount_that_the_next_one_clears() {
     let mut shell = mounted();
     let mesh = shell.machine().mesh();
     write(mesh.join("sales/main/kept"), "kept");
-    shell.machine().kill_daemon();
+    shell.machine().kill_daemon_and_guard();
     assert!(fs::read_dir(&mesh).is_err(), "dead");
     shell.call("status sales/main");
     shell.call(&format!("mount {}", mesh.display())).call("status sales/main");
     insta::assert_snapshot!(shell.transcript());
     assert_eq!(fs::read_to_string(mesh.join("sales/main/kept")).unwrap(), "kept");
-    shell.machine().kill_daemon();
+    shell.machine().kill_daemon_and_guard();
     let cleared = shell.call(&format!("umount {}", mesh.display())).transcript();
     assert!(!cleared.contains("exit code"), "{cleared}");
     assert!(!shell.machine().is_mounted());

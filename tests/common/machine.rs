@@ -117,6 +117,14 @@ impl Machine {
         }
     }
 
+    /// Kills the daemon and its guard, so that nobody takes the dead mount away.
+    pub fn kill_daemon_and_guard(&self) {
+        for guard in self.daemons().into_iter().flat_map(guards_of) {
+            self.run(Path::new("/"), "kill", &["-KILL", &guard.to_string()]);
+        }
+        self.kill_daemon();
+    }
+
     /// Forgets every local copy of stored data.
     pub fn drop_cache(&self) {
         assert!(!self.is_mounted(), "unmount first");
@@ -141,6 +149,17 @@ impl Drop for Machine {
 
 fn threads(pid: u32) -> usize {
     std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
+}
+
+/// The processes that watch over a daemon, by its number in their command line.
+pub fn guards_of(daemon: u32) -> Vec<u32> {
+    let wanted = format!("guard\0--of\0{daemon}\0");
+    let is_guard = |pid: &u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.ends_with(wanted.as_bytes())
+    };
+    let processes = std::fs::read_dir("/proc").expect("/proc is there").flatten();
+    processes.filter_map(|item| item.file_name().to_str()?.parse().ok()).filter(is_guard).collect()
 }
 
 fn is_zombie(pid: u32) -> bool {

@@ -13,6 +13,7 @@
 mod common;
 
 mod commits;
+mod guard;
 mod life;
 mod seen;
 mod system;

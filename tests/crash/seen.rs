@@ -122,9 +122,12 @@ fn differ(seen: &Seen, id: Id, expected: &File, leeway: &Leeway) -> Option<Strin
     let owner = expected.owner.unwrap_or(Owner { uid: 0, gid: 0 });
     // The mode of a symlink is nobody's business.
     let mode = if expected.kind == Kind::Symlink { seen.mode } else { expected.mode };
+    // A directory tells its subdirectories as long as it is not committed, which the model does not know of.
+    let nlink = if expected.kind == Kind::Dir { seen.nlink } else { expected.nlink };
     let facts = (seen.kind, seen.mode, seen.owner, seen.nlink);
-    if facts != (expected.kind, mode, owner, expected.nlink) {
-        return Some(format!("{facts:?} instead of {:?}", (expected.kind, mode, owner, expected.nlink)));
+    let wanted = (expected.kind, mode, owner, nlink);
+    if facts != wanted {
+        return Some(format!("{facts:?} instead of {wanted:?}"));
     }
     if seen.mtime != expected.mtime && leeway.unseen_mtime != Some(expected.mtime) && torn.is_none() {
         return Some(format!("mtime {} instead of {}", seen.mtime, expected.mtime));

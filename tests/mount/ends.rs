@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use meshfs::fuse::dead;
 use meshfs::fuse::session::{self, MountError, MountOptions, Unmounted};
 
+use crate::common::machine::guards_of;
 use crate::common::scratch::Scratch;
 use crate::machine::{World, errno, eventually};
 
@@ -100,6 +101,15 @@ impl Daemon {
         let output = command.args(["-c", &line]).output().unwrap();
         assert!(output.status.success(), "{line}: {output:?}");
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Kills it and its guard, so that nobody takes the dead mount away.
+    fn kill_with_guard(&mut self) {
+        for guard in guards_of(self.child.id()) {
+            // SAFETY: a plain system call on the guard of our own child.
+            assert_eq!(unsafe { libc::kill(guard as i32, libc::SIGKILL) }, 0);
+        }
+        self.signal(libc::SIGKILL);
     }
 
     fn signal(&mut self, signal: i32) {
@@ -195,7 +205,7 @@ fn a_killed_daemon_loses_nothing_and_its_dead_mount_is_cleared() {
     let home = Home::new(None);
     let mut daemon = home.mount();
     daemon.shell("mkdir dir && echo kept > dir/file && echo also > other && rm other");
-    daemon.signal(libc::SIGKILL);
+    daemon.kill_with_guard();
     // At once, while the kernel still remembers attributes.
     assert!(dead::is_dead(&daemon.dir));
     assert_eq!(errno(fs::read_dir(daemon.dir.join("sales/main/dir"))), libc::ENOTCONN);
@@ -244,7 +254,7 @@ fn an_ordinary_users_dead_mount_is_cleared_too() {
     let home = Home::new(Some(NOBODY));
     let mut daemon = home.mount();
     daemon.shell("echo kept > file");
-    daemon.signal(libc::SIGKILL);
+    daemon.kill_with_guard();
     let again = home.mount();
     assert_eq!(again.shell("cat file"), "kept\n");
     std::mem::forget(daemon);

@@ -13,6 +13,7 @@ mod content;
 mod control;
 mod ends;
 mod levels;
+mod local_disk;
 mod machines;
 mod names;
 mod rights;

@@ -10,10 +10,10 @@ use crate::common::scratch::Scratch;
 use crate::machine::{Mounted, World, errno};
 
 /// A small filesystem in memory on a folder; gone when dropped.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn on(dir: &Path, size: &str) -> SmallDisk {
+    pub fn on(dir: &Path, size: &str) -> SmallDisk {
         fs::create_dir_all(dir).unwrap();
         let options = format!("size={size}");
         assert!(

@@ -14,6 +14,7 @@ pub mod domain;
 pub mod du;
 pub mod fsck;
 pub mod gc;
+pub mod guard;
 pub mod init;
 pub mod log;
 pub mod ls;
@@ -77,5 +78,6 @@ pub async fn run(context: &Context<'_>, command: Command) -> Result<(), Failure>
         Command::Cp(command) => command.run(context).await,
         Command::Gc(command) => command.run(context).await,
         Command::Fsck(command) => command.run(context).await,
+        Command::Guard(command) => command.run().await,
     }
 }
