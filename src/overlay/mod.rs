@@ -48,6 +48,7 @@ impl Overlay {
         let overlay = Overlay { db, files, dir: dir.to_owned() };
         overlay.check_identity(identity)?;
         overlay.recover(boot)?;
+        taken::keep_room(dir);
         // The names of database and folder themselves; what is in them is synced when somebody asks.
         disk::sync_dir(dir).map_err(|source| OverlayError::io(dir, source))?;
         Ok(overlay)

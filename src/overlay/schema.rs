@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use super::error::OverlayError;
-use crate::sys::sparse::{Allocate, allocate};
+use crate::sys::sparse;
 
 /// Raised with every change of the tables.
 const SCHEMA_VERSION: i64 = 3;
@@ -136,12 +136,7 @@ impl Db {
         let mut log = self.path.clone().into_os_string();
         log.push("-wal");
         for (file, more) in [(Path::new(&log), LOG_RESERVED_BYTES), (self.path.as_path(), TABLES_RESERVED_BYTES)] {
-            let reserve = || {
-                let file = std::fs::OpenOptions::new().write(true).open(file)?;
-                let end = file.metadata()?.len();
-                allocate(&file, Allocate::KeepSize, end, more)
-            };
-            if let Err(error) = reserve() {
+            if let Err(error) = sparse::reserve_behind(file, more) {
                 // Without it everything works as long as the disk has room.
                 tracing::debug!("{}: nothing reserved: {error}", file.display());
             }

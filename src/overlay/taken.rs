@@ -10,13 +10,19 @@ use crate::format::split::build_dir;
 use crate::model::entry::{Content, Entry, Kind};
 use crate::model::id::CommitId;
 use crate::model::path::TreePath;
-use crate::sys::disk;
+use crate::sys::{disk, sparse};
 
 /// File name of the copy in the workspace's folder.
 const NAME: &str = "commit.db";
 
 /// The copy while it is made.
 const NEW_NAME: &str = "commit.db.new";
+
+/// Holds room for the copy: on a disk that is full a commit is what makes room.
+const ROOM_NAME: &str = "commit.room";
+
+/// Enough for what some thousand changes take.
+const ROOM_BYTES: u64 = 1 << 20;
 
 /// Tables of which the copy has all rows, as the commit saw them.
 const COPIED: [&str; 3] = ["node", "dirent", "xattr"];
@@ -55,6 +61,15 @@ impl TakenNote {
 impl Db {
     /// Keeps the rows of this connection's state in `dir`, on disk when this returns, in the place of what was kept.
     pub fn keep_taken(&self, dir: &Path, note: &TakenNote) -> Result<(), OverlayError> {
+        match self.copy_taken(dir, note) {
+            Err(OverlayError::NoSpace { .. }) if std::fs::remove_file(dir.join(ROOM_NAME)).is_ok() => {
+                self.copy_taken(dir, note)
+            }
+            kept => kept,
+        }
+    }
+
+    fn copy_taken(&self, dir: &Path, note: &TakenNote) -> Result<(), OverlayError> {
         let path = dir.join(NEW_NAME);
         remove(&path)?;
         let copy = Db::create(&path)?;
@@ -80,7 +95,9 @@ impl Db {
     }
 
     pub fn forget_taken(dir: &Path) -> Result<(), OverlayError> {
-        remove(&dir.join(NAME))
+        remove(&dir.join(NAME))?;
+        keep_room(dir);
+        Ok(())
     }
 
     fn put_taken_note(&self, note: &TakenNote) -> Result<(), OverlayError> {
@@ -116,6 +133,18 @@ impl Db {
             looked_at,
             settled: settled.collect::<Result<_, OverlayError>>()?,
         })
+    }
+}
+
+/// Holds room for the next copy, if there is any.
+pub fn keep_room(dir: &Path) {
+    let path = dir.join(ROOM_NAME);
+    if path.exists() {
+        return;
+    }
+    if let Err(error) = std::fs::File::create(&path).and_then(|_| sparse::reserve_behind(&path, ROOM_BYTES)) {
+        // Without it everything works as long as the disk has room.
+        tracing::debug!("{}: no room is held: {error}", path.display());
     }
 }
 

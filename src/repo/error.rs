@@ -93,6 +93,16 @@ impl From<Misfit> for RepoError {
 }
 
 impl RepoError {
+    /// The disk of the state folder is full.
+    pub fn is_disk_full(&self) -> bool {
+        let full = |source: &rusqlite::Error| source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull);
+        match self {
+            RepoError::Db { source, .. } => full(source),
+            RepoError::Local { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+            _ => false,
+        }
+    }
+
     /// `what` could not be read from its bytes, or be written as bytes.
     pub fn of_format(what: impl Into<String>, error: FormatError) -> RepoError {
         let what = what.into();

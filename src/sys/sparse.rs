@@ -1,8 +1,9 @@
 //! Sparse files: the calls of fallocate, lseek and copy_file_range that std does not wrap.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
+use std::path::Path;
 
 /// What [`allocate`] does with a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,12 @@ pub fn allocate(file: &File, how: Allocate, offset: u64, len: u64) -> io::Result
             return Err(error);
         }
     }
+}
+
+/// Keeps room for a file to grow by so many bytes, also when the disk is full by then.
+pub fn reserve_behind(path: &Path, bytes: u64) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    allocate(&file, Allocate::KeepSize, file.metadata()?.len(), bytes)
 }
 
 /// The first byte of data at or after `offset`; none when only holes follow, or the end.

@@ -42,6 +42,7 @@ impl From<RepoError> for VfsError {
             RepoError::Store(store) if store.is_denied() => VfsError::Denied(text),
             RepoError::Store(store) if store.is_read_only() => VfsError::ReadOnly(text),
             RepoError::Store(store) if store.is_full() => VfsError::NoSpace(text),
+            RepoError::Db { .. } | RepoError::Local { .. } if error.is_disk_full() => VfsError::NoSpace(text),
             RepoError::Store(_)
             | RepoError::Clock { .. }
             | RepoError::Damaged { .. }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::conflict::Resolutions;
 use super::earlier::Earlier;
+use super::error::WorkspaceError;
 use super::rebase::{Settle, Settlements};
 use super::refresh::Refreshed;
 use super::staged::StagedTree;
@@ -77,7 +78,12 @@ impl Workspace {
             };
             let before_send = |landed: &Landed| {
                 let what = || self.shared.dir.display().to_string();
-                let local = |error| RepoError::Local { what: what(), source: Arc::new(std::io::Error::other(error)) };
+                let kind = |error: &WorkspaceError| match error {
+                    WorkspaceError::NoSpace(_) => std::io::ErrorKind::StorageFull,
+                    _ => std::io::ErrorKind::Other,
+                };
+                let io = |error| std::io::Error::new(kind(&error), error);
+                let local = |error| RepoError::Local { what: what(), source: Arc::new(io(error)) };
                 self.keep_taken(&tree, landed).map_err(local)
             };
             match land_noted(&self.shared.domain, &mut upload, &request, &before_send).await? {

@@ -228,7 +228,7 @@ impl Tester {
         match self.settle() {
             Ok(()) => Lived::Yes,
             Err(error) if self.died(&error) => {
-                let leeway = Leeway { unseen_mtime: Some(UNSEEN), torn: None };
+                let leeway = Leeway { unseen_mtime: Some(UNSEEN), ..Leeway::default() };
                 Lived::No(CutOff {
                     what: format!("after {target:?}"),
                     outcomes: vec![(self.model.clone(), leeway)],
@@ -247,7 +247,7 @@ impl Tester {
 
     fn cut_off_with(&self, what: String, before: Model, torn: Option<(Id, ModelFile)>) -> Lived {
         let torn = torn.map(|(id, before)| Torn { id, before });
-        let after = Leeway { unseen_mtime: Some(UNSEEN), torn };
+        let after = Leeway { unseen_mtime: Some(UNSEEN), torn, ..Leeway::default() };
         let outcomes = vec![(before, Leeway::default()), (self.model.clone(), after)];
         Lived::No(CutOff { what, outcomes, theirs: None })
     }
@@ -402,7 +402,7 @@ impl Tester {
         let head = std::fs::read_to_string(self.tree().join(".meshfs/head")).expect("the head");
         let snapshot = self.machine.mesh().join(format!("sales/@{}", head.trim()));
         let tree = read_tree(&snapshot).expect("the snapshot");
-        let found = differences(&tree, &self.model, &Leeway::default());
+        let found = differences(&tree, &self.model, &Leeway { any_dir_mtime: true, ..Leeway::default() });
         if !found.is_empty() || !staged.is_empty() {
             self.fail(&format!("the commit is not what was there:\n  {}\nstaged still: {staged}", found.join("\n  ")));
         }

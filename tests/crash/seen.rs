@@ -95,6 +95,8 @@ pub struct Leeway {
     /// This mtime in the model is any in the tree: nobody saw what it came to be.
     pub unseen_mtime: Option<i64>,
     pub torn: Option<Torn>,
+    /// Of directories any mtime: theirs alone are nothing to commit.
+    pub any_dir_mtime: bool,
 }
 
 /// Everything in which the tree differs.
@@ -129,7 +131,10 @@ fn differ(seen: &Seen, id: Id, expected: &File, leeway: &Leeway) -> Option<Strin
     if facts != wanted {
         return Some(format!("{facts:?} instead of {wanted:?}"));
     }
-    if seen.mtime != expected.mtime && leeway.unseen_mtime != Some(expected.mtime) && torn.is_none() {
+    let any_mtime = leeway.unseen_mtime == Some(expected.mtime)
+        || torn.is_some()
+        || (leeway.any_dir_mtime && expected.kind == Kind::Dir);
+    if seen.mtime != expected.mtime && !any_mtime {
         return Some(format!("mtime {} instead of {}", seen.mtime, expected.mtime));
     }
     if seen.xattrs != expected.xattrs {

