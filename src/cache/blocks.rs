@@ -268,6 +268,14 @@ mod tests {
         BlockId { pack: PackName([pack; 16]), number }
     }
 
+    /// A cache on a disk with room, whatever this machine's has.
+    fn roomy(folder: &Path, budget_bytes: u64) -> BlockCache {
+        let cache = BlockCache::open(folder, budget_bytes).unwrap();
+        let (total_bytes, available_bytes) = (1 << 40, 1 << 39);
+        *cache.space.lock() = Some(disk::Space { total_bytes, available_bytes, total_files: 0, available_files: 0 });
+        cache
+    }
+
     fn files(cache: &BlockCache) -> usize {
         fs::read_dir(&cache.packs).unwrap().map(|folder| fs::read_dir(folder.unwrap().path()).unwrap().count()).sum()
     }
@@ -275,7 +283,7 @@ mod tests {
     #[test]
     fn a_block_reads_back_in_parts_and_short_at_its_end() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = BlockCache::open(folder.path(), 1 << 20).unwrap();
+        let cache = roomy(folder.path(), 1 << 20);
         assert!(cache.put(block(1, 7), b"0123456789"));
         assert_eq!(cache.read(&block(1, 7), 2..5).unwrap(), b"234");
         assert_eq!(cache.read(&block(1, 7), 8..20).unwrap(), b"89");
@@ -287,12 +295,12 @@ mod tests {
     #[test]
     fn the_budget_holds_over_restarts_and_the_oldest_go() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = BlockCache::open(folder.path(), 100 * KIB).unwrap();
+        let cache = roomy(folder.path(), 100 * KIB);
         for number in 0..5 {
             assert!(cache.put(block(1, number), &[number as u8; 20 << 10]));
         }
         drop(cache);
-        let cache = BlockCache::open(folder.path(), 100 * KIB).unwrap();
+        let cache = roomy(folder.path(), 100 * KIB);
         assert_eq!(cache.bytes(), 100 * KIB);
         assert!(cache.read(&block(1, 0), 0..1).is_some());
         assert!(cache.put(block(2, 0), &[9; 30 << 10]));
@@ -304,7 +312,7 @@ mod tests {
     #[test]
     fn a_deleted_block_is_missed_once_and_can_be_put_again() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = BlockCache::open(folder.path(), 1 << 20).unwrap();
+        let cache = roomy(folder.path(), 1 << 20);
         cache.put(block(1, 0), &[1; 100]);
         fs::remove_dir_all(folder.path().join("packs")).unwrap();
         assert_eq!(cache.read(&block(1, 0), 0..100), None);
@@ -315,7 +323,7 @@ mod tests {
     #[test]
     fn the_cache_gives_way_before_the_disk_is_full() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = BlockCache::open(folder.path(), 1 << 20).unwrap();
+        let cache = roomy(folder.path(), 1 << 20);
         let free = |available_bytes| {
             let space = disk::Space { total_bytes: 1000 * KIB, available_bytes, total_files: 0, available_files: 0 };
             *cache.space.lock() = Some(space);
@@ -335,14 +343,14 @@ mod tests {
     #[test]
     fn what_dead_writers_left_is_removed_and_foreign_files_are_left_alone() {
         let folder = tempfile::tempdir().unwrap();
-        let cache = BlockCache::open(folder.path(), 1 << 20).unwrap();
+        let cache = roomy(folder.path(), 1 << 20);
         cache.put(block(1, 0), &[1; 100]);
         let inside = cache.folder_of(&block(1, 0));
         // No process has the number 0.
         fs::write(inside.join(".new-0-1"), b"half").unwrap();
         fs::write(inside.join(format!(".new-{}-1", std::process::id())), b"half").unwrap();
         fs::write(inside.join("notes-7"), b"mine").unwrap();
-        let cache = BlockCache::open(folder.path(), 1 << 20).unwrap();
+        let cache = roomy(folder.path(), 1 << 20);
         assert_eq!(cache.bytes(), 100);
         assert!(!inside.join(".new-0-1").exists());
         assert_eq!(files(&cache), 3);
