@@ -74,7 +74,9 @@ mod tests {
         let kept = Kept { ino: 7, ctime: None };
         let db = Db::open(folder.path()).unwrap();
         db.put_kept(&path, b"content", kept).unwrap();
-        let before = "ALTER TABLE number DROP COLUMN ctime; DROP TABLE fresh; DROP TABLE unsynced; PRAGMA user_version = 1";
+        let before = "ALTER TABLE number DROP COLUMN ctime; DROP INDEX node_direct; \
+                      ALTER TABLE node DROP COLUMN direct; \
+                      DROP TABLE fresh; DROP TABLE unsynced; PRAGMA user_version = 1";
         db.pragmas(before).unwrap();
         drop(db);
         let db = Db::open(folder.path()).unwrap();

@@ -31,14 +31,14 @@ CREATE TABLE node (
     origin_path BLOB,               -- where in the base it was, or the seed of its children's numbers
     origin BLOB,                    -- the entry it was derived from, with locations
     staged INTEGER NOT NULL DEFAULT 0,  -- 1: its bytes are in files/<ino>
-    direct INTEGER NOT NULL DEFAULT 0,  -- 1: the kernel may write there without telling
     under BLOB,                     -- entry whose content shows through where nothing is staged
     under_len INTEGER NOT NULL DEFAULT 0,
     target BLOB,                    -- of a symlink
     own_xattrs INTEGER NOT NULL DEFAULT 0,  -- 1: table xattr holds all; 0: those of the origin
     settled INTEGER NOT NULL DEFAULT 0, -- 1: the staged bytes are the origin's content, as a commit stored it
     dirty INTEGER NOT NULL DEFAULT 0,   -- 1: differs from its origin otherwise than by name
-    change INTEGER NOT NULL         -- number of the last operation that touched it
+    change INTEGER NOT NULL,        -- number of the last operation that touched it
+    direct INTEGER NOT NULL DEFAULT 0   -- 1: the kernel may write to the staged file without telling
 );
 CREATE INDEX node_orphan ON node (ino) WHERE nlink = 0;
 CREATE INDEX node_dirty ON node (ino) WHERE dirty = 1;
@@ -91,7 +91,11 @@ CREATE TABLE conflict (
 ";
 
 /// What makes version 2 of version 1.
-const FROM_VERSION_1: &str = "ALTER TABLE number ADD COLUMN ctime INTEGER;";
+const FROM_VERSION_1: &str = "
+ALTER TABLE number ADD COLUMN ctime INTEGER;
+ALTER TABLE node ADD COLUMN direct INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX node_direct ON node (ino) WHERE direct = 1;
+";
 
 /// What a power loss may take. With it, version 2 becomes 3.
 const UNSYNCED_TABLES: &str = "

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attr::{Serving, without_privileges};
-use super::file_state::{Data, StagedData, io};
+use super::file_state::{Data, io};
 use super::state::{Inode, Result, State};
 use crate::overlay::files::FileIdentity;
 use crate::overlay::node::Node;
@@ -83,7 +83,11 @@ impl State {
         if write && matches!(data, Data::Empty) {
             *data = Data::Staged(self.stage(node.ino, false)?);
         }
-        let Data::Staged(StagedData { file, under: None, .. }) = data else { return Ok(None) };
+        let Data::Staged(staged) = data else { return Ok(None) };
+        if !staged.is_whole() {
+            return Ok(None);
+        }
+        let file = &staged.file;
         let Some(backing) = kernel.backer.back(file) else { return Ok(None) };
         let seen = FileIdentity::of(file).map_err(io)?;
         Ok(Some(Direct { file: file.clone(), backing, seen, keeps_privileges: true }))

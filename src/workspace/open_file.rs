@@ -230,8 +230,6 @@ impl OpenFile {
         }
         Ok(None)
     }
-
-    }
 }
 
 impl Drop for OpenFile {
