@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use fuser::BackingId;
 
-use crate::sys::disk;
+use crate::sys::{disk, mapping};
 use crate::vfs::node::{Backer, Backing};
 
 /// `FUSE_DEV_IOC_BACKING_CLOSE` of linux/fuse.h: `_IOW(229, 2, uint32_t)`.
@@ -29,14 +29,20 @@ pub struct LocalFile {
 
 impl Backings {
     /// For the mount behind `device`, whose files will lie in `dir`. None where the kernel takes none from us: it is too
-    /// old, we are not root, or the folder's filesystem cannot do it.
+    /// old, we are not root, or the folder's filesystem cannot do it or would not show what is written.
     pub fn probe(device: impl AsFd, dir: &Path) -> Option<Backings> {
         let try_one = || {
             let backings = Backings { device: Arc::new(device.as_fd().try_clone_to_owned()?) };
-            backings.offer(&disk::unnamed_file(dir)?)?;
-            Ok(backings)
+            let file = disk::unnamed_file(dir)?;
+            backings.offer(&file)?;
+            // Whoever commits has to see what was written behind our back.
+            match mapping::moves_mtime(&file)? {
+                true => Ok(backings),
+                false => Err(io::Error::other("the state folder's filesystem does not show writes through mappings")),
+            }
         };
-        let refused = |error: &io::Error| tracing::info!("the kernel takes no local files from this process: {error}");
+        let refused =
+            |error: &io::Error| tracing::info!("the kernel is offered no local files by this process: {error}");
         try_one().inspect_err(refused).ok()
     }
 

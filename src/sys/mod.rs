@@ -5,6 +5,7 @@ pub mod clock;
 pub mod disk;
 pub mod heap;
 pub mod lock;
+pub mod mapping;
 pub mod mark;
 pub mod open_files;
 pub mod process;

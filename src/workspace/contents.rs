@@ -11,7 +11,6 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use tokio::runtime::Handle;
 
-use super::direct::TIME_STEP;
 use super::earlier::Earlier;
 use super::edit::{Contents, ReadFile};
 use super::error::{ChangingFile, WorkspaceError};
@@ -27,6 +26,7 @@ use crate::overlay::node::Node;
 use crate::repo::objects::Objects;
 use crate::repo::upload::source::ReadAt;
 use crate::repo::upload::{Base, Upload};
+use crate::sys::mapping::TIME_STEP;
 use crate::sys::open_files::writers_of;
 
 /// Readings of one file that keeps changing.

@@ -7,17 +7,12 @@
 use std::any::Any;
 use std::fs::File;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::attr::{Serving, without_privileges};
 use super::file_state::{Data, io};
 use super::state::{Inode, Result, State};
 use crate::overlay::files::FileIdentity;
 use crate::overlay::node::Node;
-
-/// Kernels before 6.13 count times in steps of up to this: two writes within one step look like one. Whoever takes a
-/// look for what the bytes are waits as long before reading them.
-pub const TIME_STEP: Duration = Duration::from_millis(20);
 
 /// The attribute that gives a program capabilities; changing its file takes them away.
 pub const CAPABILITY: &[u8] = b"security.capability";

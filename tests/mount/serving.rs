@@ -90,6 +90,27 @@ fn no_read_or_write_of_a_staged_file_reaches_us_where_the_kernel_uses_local_file
     assert!(fs::read(&path).unwrap() == expected, "committed, and read from the store");
 }
 
+/// Whoever commits could not see what a program writes through a mapping from then on.
+#[test]
+fn memory_that_tells_nothing_of_mapped_writes_is_served_by_us() {
+    let world = World::new();
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    fs::create_dir_all(world.outside("a")).unwrap();
+    std::os::unix::fs::symlink(memory.path(), world.outside("a/state")).unwrap();
+    let mesh = world.mount("a");
+    let path = mesh.path("sales/main/mapped");
+    let caused = requests(&mesh, || fs::write(&path, [b'0'; 4096]).unwrap());
+    assert_eq!(caused.get("write"), Some(&1), "{caused:?}");
+    let file = both(&path);
+    let map = Mapped::new(&file, 4096);
+    for round in [b'1', b'2'] {
+        map.put(10, &[round]);
+        commit(&mesh);
+    }
+    drop((map, file));
+    assert_eq!(fs::read(&path).unwrap()[10], b'2');
+}
+
 #[test]
 fn pages_are_kept_where_it_does_not() {
     let world = World::new();
