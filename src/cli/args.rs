@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::commands::{
-    bisect, blame, branch, cat, cherry_pick, commit, cp, diff, discard, doctor, domain, du, fsck, gc, guard, init, log, ls,
-    merge, mount, reflog, refresh, reset, restore, revert, show, stat, status, tag, umount, warm,
+    bisect, blame, branch, cat, cherry_pick, commit, cp, diff, discard, doctor, domain, du, fsck, gc, guard, init, log,
+    ls, merge, mount, reflog, refresh, reset, restore, revert, show, stat, status, tag, umount, warm,
 };
 
 const AFTER_HELP: &str =

@@ -443,7 +443,7 @@ impl Filesystem for Adapter {
         _size: u32,
         reply: ReplyIoctl,
     ) {
-        self.server.finish(operation("ioctl", request), reply, Err(VfsError::LeftToKernel));
+        self.server.finish(self.operation("ioctl", request, Pace::Prompt), reply, Err(VfsError::LeftToKernel));
     }
 
     fn poll(
@@ -456,7 +456,7 @@ impl Filesystem for Adapter {
         _flags: PollFlags,
         reply: ReplyPoll,
     ) {
-        self.server.finish(operation("poll", request), reply, Err(VfsError::LeftToKernel));
+        self.server.finish(self.operation("poll", request, Pace::Prompt), reply, Err(VfsError::LeftToKernel));
     }
 
     fn copy_file_range(
