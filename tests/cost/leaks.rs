@@ -12,6 +12,7 @@ use meshfs::daemon::control::protocol::{Reply, Request};
 use meshfs::daemon::instance::Info;
 use meshfs::sys::clock::{Clock, SystemClock};
 use meshfs::telemetry::usage::Usage;
+use parking_lot::Mutex;
 
 use super::common::machine::Machine;
 use super::common::scratch::Scratch;
@@ -32,6 +33,9 @@ const MORE_MIB_MAX: u64 = 50;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 const MOUNTS: usize = 24;
+
+/// Held by a test that has the kernel forget: that is forgotten for all.
+static FORGETTING: Mutex<()> = Mutex::new(());
 
 fn usage(machine: &Machine) -> (Usage, u64) {
     let info: Info = serde_json::from_slice(&fs::read(find(&machine.state_dir(), "daemon.json")).unwrap()).unwrap();
@@ -92,6 +96,7 @@ fn given_back(machine: &Machine, before_mib: u64) {
 
 #[test]
 fn what_the_kernel_forgets_the_daemon_gives_back() {
+    let _alone = FORGETTING.lock();
     let files = std::env::var(FILES_VARIABLE).map_or(FILES, |files| files.parse().expect("a number of files"));
     let directory = |at: usize| (format!("d{at:05}"), Made::Dir(small_files(FILES_PER_DIRECTORY)));
     let lake = Lake::new().with((0..files / FILES_PER_DIRECTORY).map(directory).collect());
@@ -107,8 +112,9 @@ fn what_the_kernel_forgets_the_daemon_gives_back() {
     let found = machine.run(&tree, "find", &[".", "-type", "f", "-size", "+0"]);
     assert_eq!(found.lines().count(), files);
     let (walked, _) = usage(&machine);
-    assert!(walked.nodes as usize > files && walked.references >= walked.nodes, "{walked:?}");
-    assert!(walked.inodes as usize > files, "{walked:?}");
+    // Of a million, a kernel that is short of memory forgets the first before the last are found.
+    assert!(walked.nodes as usize > FILES_PER_DIRECTORY && walked.references >= walked.nodes, "{walked:?}");
+    assert!(walked.inodes as usize > FILES_PER_DIRECTORY, "{walked:?}");
     forgotten(&machine, before);
     given_back(&machine, before_mib);
 
@@ -144,6 +150,7 @@ const EVERY_WAY: &str = "set -e
 
 #[test]
 fn every_reference_and_handle_comes_back() {
+    let _alone = FORGETTING.lock();
     let store = Scratch::new();
     let machine = Machine::new(store.join("store").to_str().expect("a plain path"));
     machine.meshfs(&["init"]);
