@@ -1,4 +1,4 @@
-//! Looking after a mesh: collecting garbage.
+//! Looking after a mesh: collecting garbage, finding damage.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -47,4 +47,27 @@ fn what_a_deleted_branch_had_is_condemned() {
     assert_eq!(reports[0]["deleted"]["packs"], 0, "{text}");
     let text = shell.call("gc nowhere").call("fsck sales/main --read-data").transcript();
     assert_eq!(text.matches("[exit code 1]").count(), 1, "{text}");
+}
+
+/// All of a domain is re-hashed; what is damaged is named with its path and branch, and comes back from a copy.
+#[test]
+fn damage_is_found_and_repaired() {
+    let mut shell = Shell::with_domain();
+    let noise: String = (0..60_000u64).map(|i| char::from(33 + (i.wrapping_mul(i * 31) >> 7) as u8 % 90)).collect();
+    fs::write(shell.folder().join("noise"), &noise).unwrap();
+    shell.call("cp ./noise sales/main/ -m Noise").transcript();
+    let packs = stored(&shell.store(), "/packs/");
+    let largest = packs.iter().max_by_key(|pack| fs::metadata(pack).unwrap().len()).unwrap();
+    let copy = shell.folder().join("copy").join(largest.strip_prefix(shell.store()).unwrap());
+    fs::create_dir_all(copy.parent().unwrap()).unwrap();
+    fs::copy(largest, &copy).unwrap();
+    let mut bytes = fs::read(largest).unwrap();
+    bytes[1_000] ^= 1;
+    fs::write(largest, bytes).unwrap();
+    let text = shell.call("fsck sales --all").transcript();
+    assert!(text.contains("damaged noise in commit [ID], of main:") && text.contains("[exit code 1]"), "{text}");
+    let text = shell.call("fsck sales --all --json").transcript();
+    assert!(text.contains(r#""path": "noise""#) && text.contains("[exit code 1]"), "{text}");
+    let text = shell.call("fsck sales --all --repair-from ./copy").call("fsck sales --all --sample 100").transcript();
+    assert!(text.contains("repaired pack [UID]") && !text.contains("exit code"), "{text}");
 }

@@ -1,8 +1,12 @@
 //! Readers of what a collection takes away: they pin it in time, or are told that it has expired.
 
+use meshfs::model::log::RefKind;
 use meshfs::repo::error::RepoError;
+use meshfs::repo::settings::SETTINGS_PATH;
+use meshfs::workspace::commit::CommitOptions;
 
 use super::lab::*;
+use super::support::Tree;
 use super::world::*;
 
 /// A reader that hears of the fence pins what it reads: the collection spares it until the pin is taken back.
@@ -59,4 +63,37 @@ async fn what_an_earlier_fence_took_is_not_pinned() {
     assert_eq!(collect(&sales).await.epoch, 2);
     let error = sales.pin_if_expiring(&dead, &|_| Ok(())).await.unwrap_err();
     assert!(matches!(error, RepoError::Expired { .. }), "{error}");
+}
+
+/// A working tree with staged changes stays on a base that the settings let expire: it pins it, works on, and lets go
+/// once it has left it.
+#[tokio::test]
+async fn a_working_tree_keeps_its_base() {
+    let (world, a) = aged(0).await;
+    let sales = a.sales().await;
+    let rules = Some(b"[retention]\ndays = 1\nunreferenced_days = 0".to_vec());
+    commit_files(&sales, "main", &[(SETTINGS_PATH, rules)]).await;
+    let base = commit_files(&sales, "main", &[("kept", Some(bytes(1, 30_000)))]).await;
+    let tree = Tree::new(world.machine(2).await).await;
+    tree.write("staged", "mine").await;
+    commit_files(&sales, "main", &[("kept", Some(bytes(2, 30_000)))]).await;
+    a.clock.advance(DAY * 10);
+    assert!(collect(&sales).await.condemned.packs > 0);
+    let pins = async || {
+        sales.poll().await.unwrap();
+        sales.state().of_kind(RefKind::Pin).map(|(_, now)| now.target).collect::<Vec<_>>()
+    };
+    tree.workspace.keep_base().await.unwrap();
+    assert!(pins().await.is_empty(), "it has not heard of the fence");
+    tree.domain.poll().await.unwrap();
+    for _ in 0..2 {
+        tree.workspace.keep_base().await.unwrap();
+        assert_eq!(pins().await, [base]);
+    }
+    a.clock.advance(DAY * 2);
+    collect(&sales).await;
+    check(&world, &base).await;
+    tree.workspace.commit(CommitOptions { message: "mine".to_owned(), ..CommitOptions::default() }).await.unwrap();
+    tree.workspace.keep_base().await.unwrap();
+    assert!(pins().await.is_empty());
 }

@@ -17,7 +17,7 @@ const AGE_MIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// One object.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Stored {
+pub(in crate::repo) struct Stored {
     pub bytes: u64,
     modified: Option<Time>,
 }
@@ -30,7 +30,7 @@ impl Stored {
 }
 
 #[derive(Debug)]
-pub(super) struct Inventory {
+pub(in crate::repo) struct Inventory {
     pub packs: BTreeMap<PackName, Stored>,
     pub relocations: BTreeSet<PackName>,
     pub records: BTreeMap<CommitId, Stored>,

@@ -7,7 +7,7 @@
 //! leaves only what the next one goes on with, and of two at once one drops its list.
 
 pub(super) mod fence;
-mod inventory;
+pub(super) mod inventory;
 mod landed;
 mod mark;
 mod repack;

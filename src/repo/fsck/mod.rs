@@ -1,7 +1,14 @@
-//! Re-hashing one snapshot: every node, page and link node it reaches, and every chunk when the data is to be read too.
+//! Checking what is stored: one snapshot here, all packs of a domain in [`audit`], what damage touches in [`trace`],
+//! bringing it back from another copy in [`repair`].
+//!
+//! Of a snapshot: every node, page and link node it reaches, and every chunk when the data is to be read too.
 //!
 //! All reads go through [`Objects`], which hands out nothing that does not hash to its id; a problem is noted with its
 //! path, and the rest goes on.
+
+pub mod audit;
+pub mod repair;
+pub mod trace;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
