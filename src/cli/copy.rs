@@ -1,21 +1,21 @@
 //! Copying one path, with all below it, from any tree into a working tree or a local folder.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures::future::LocalBoxFuture;
 
-use super::tree::{Node, Tree, settled};
+use super::tree::{self, Node, Tree, settled};
 use super::ui::Progress;
 use crate::daemon::failure::Failure;
 use crate::daemon::local;
 use crate::model::entry::Kind;
-use crate::model::path::TreePath;
+use crate::model::path::{TOO_DEEP, TreePath};
 use crate::model::report::kind_name;
 use crate::workspace::attr::{Attr, NewNode, SetAttr};
 use crate::workspace::error::WorkspaceError;
@@ -58,15 +58,29 @@ pub struct Source<'a> {
     pub node: Node,
 }
 
-/// Copies `from` to `to`. Directories are merged into those that are there; files are replaced.
-pub fn copy<'a>(from: Source<'a>, to: Target, progress: &'a Progress) -> LocalBoxFuture<'a, Result<(), Failure>> {
+/// Copies `from` to `to`. Directories are merged into those that are there; files are replaced. A symlink is followed
+/// where the destination itself is one, and never below it: what is copied there may come from anybody, and must not
+/// choose where it is written.
+pub async fn copy(from: Source<'_>, to: Target, progress: &Progress) -> Result<(), Failure> {
+    let to = match to {
+        Target::Folder(path) => Target::Folder(fs::canonicalize(&path).unwrap_or(path)),
+        to @ Target::Workspace { .. } => to,
+    };
+    below(from, to, progress).await
+}
+
+fn below<'a>(from: Source<'a>, to: Target, progress: &'a Progress) -> LocalBoxFuture<'a, Result<(), Failure>> {
     Box::pin(async move {
         match from.node.kind {
             Kind::Dir => {
                 make_dir(&to, &from.node).await?;
+                if from.path.is_too_deep() {
+                    return Err(Failure::failed(format!("not all of it can be copied: {TOO_DEEP}"))
+                        .hint("through a mount, its parts can be moved up"));
+                }
                 for (name, node) in from.tree.list(&from.node, &from.path).await? {
-                    let below = Source { tree: from.tree, path: from.path.join(&name), node };
-                    copy(below, to.join(&name), progress).await?;
+                    let inner = Source { tree: from.tree, path: from.path.join(&name), node };
+                    below(inner, to.join(&name), progress).await?;
                 }
                 finish(&to, &from.node).await
             }
@@ -102,13 +116,14 @@ async fn copy_file(from: &Source<'_>, to: &Target, progress: &Progress) -> Resul
 }
 
 async fn copy_file_out(from: &Source<'_>, path: &Path, progress: &Progress) -> Result<(), Failure> {
+    let mut file = create_file(path).map_err(|error| cannot_write(path, &error))?;
     if let Some(local) = from.node.local_path() {
         // The kernel knows the shortest way; inside a mount one that moves no data.
-        let len = fs::copy(local, path).map_err(|error| cannot_write(path, &error))?;
+        let mut source = File::open(local).map_err(|error| tree::cannot_read(local, &error))?;
+        let len = io::copy(&mut source, &mut file).map_err(|error| cannot_write(path, &error))?;
         progress.advance(len);
-        return Ok(());
+        return file.set_permissions(permissions(&from.node)).map_err(|error| cannot_write(path, &error));
     }
-    let mut file = File::create(path).map_err(|error| cannot_write(path, &error))?;
     from.tree
         .read(&from.node, &mut |bytes| {
             progress.advance(bytes.len() as u64);
@@ -116,6 +131,14 @@ async fn copy_file_out(from: &Source<'_>, path: &Path, progress: &Progress) -> R
         })
         .await?;
     file.set_permissions(permissions(&from.node)).map_err(|error| cannot_write(path, &error))
+}
+
+/// The file at `path`, emptied; one in the place of a symlink.
+fn create_file(path: &Path) -> io::Result<File> {
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        fs::remove_file(path)?;
+    }
+    OpenOptions::new().write(true).create(true).truncate(true).custom_flags(libc::O_NOFOLLOW).open(path)
 }
 
 async fn copy_file_in(from: &Source<'_>, file: &OpenFile, progress: &Progress) -> Result<(), Failure> {
@@ -157,7 +180,7 @@ async fn copy_within_domain(
 
 async fn make_dir(to: &Target, from: &Node) -> Result<(), Failure> {
     match to {
-        Target::Folder(path) if path.is_dir() => Ok(()),
+        Target::Folder(path) if fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) => Ok(()),
         Target::Folder(path) => fs::create_dir(path).map_err(|error| cannot_write(path, &error)),
         // The root of a branch is always there.
         Target::Workspace { path, .. } if path.is_root() => Ok(()),
@@ -208,8 +231,10 @@ async fn finish(to: &Target, from: &Node) -> Result<(), Failure> {
     }
 }
 
+/// As cp(1) has them: a program from a mesh does not become one that runs as whoever copied it.
 fn permissions(node: &Node) -> fs::Permissions {
-    fs::Permissions::from_mode(u32::from(node.mode))
+    let mode = if node.kind == Kind::Dir { node.mode } else { node.mode & 0o777 };
+    fs::Permissions::from_mode(u32::from(mode))
 }
 
 /// What is at `path` already if it is of the same kind, or else what is made there.

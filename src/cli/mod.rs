@@ -25,7 +25,11 @@ use args::Cli;
 use context::Context;
 use ui::Ui;
 
-/// Runs the command that the process was called with.
+/// Commit, merge, diff and copies go as deep as directories do: [`DEPTH_MAX`](crate::model::path::DEPTH_MAX) levels of
+/// some futures each, 20 KiB a level in builds for tests. Address space, not memory, until it is used.
+pub const THREAD_STACK_BYTES: usize = 128 << 20;
+
+/// Runs the command that the process was called with, on a stack of [`THREAD_STACK_BYTES`].
 pub fn main() -> ExitCode {
     // Help and usage errors end the process here, with 0 and 2.
     let cli = Cli::parse();
@@ -40,10 +44,6 @@ pub fn main() -> ExitCode {
         }
     }
 }
-
-/// Commit, merge and diff go as deep as directories do; the kernel takes paths of a thousand and more. Address space,
-/// not memory, until it is used.
-const THREAD_STACK_BYTES: usize = 64 << 20;
 
 fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
     let context = Context::new(ui, cli.global)?;

@@ -15,6 +15,9 @@ use crate::repo::domain::Domain;
 use crate::repo::error::RepoError;
 use crate::repo::objects::Objects;
 
+/// Differences told at once: they are held in memory, and a few KiB in a store can unpack to any number.
+const CHANGES_MAX: usize = 1_000_000;
+
 /// One side of a comparison: a path in a tree.
 #[derive(Clone, Debug)]
 pub struct Side {
@@ -81,9 +84,13 @@ async fn below(
     let options = DiffOptions { renames: true, ..DiffOptions::default() };
     diff(source, old, new, options, &mut |change| {
         changes.push(change);
-        ControlFlow::Continue(())
+        if changes.len() > CHANGES_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
     .await?;
+    if changes.len() > CHANGES_MAX {
+        return Err(Failure::failed("the two differ in more than a million paths")
+            .hint("compare a directory below: meshfs diff ADDR/PATH ADDR/PATH"));
+    }
     Ok(changes)
 }
 

@@ -6,6 +6,16 @@ use std::fmt;
 /// Longest name of one directory entry, in bytes (POSIX `NAME_MAX` on Linux).
 pub const NAME_BYTES_MAX: usize = 255;
 
+/// Directories that a commit may nest, and whatever passes whole trees follows: more than the kernel's longest path (4,096
+/// bytes) can name. Deeper ones are shown, and refused by everything that goes down by itself.
+pub const DEPTH_MAX: usize = 2048;
+
+/// Longest path that is followed, in bytes: as in the table of hard links.
+pub const PATH_BYTES_MAX: usize = 32_767;
+
+/// What is said of a path that is too deep.
+pub const TOO_DEEP: &str = "directories are nested deeper than 2,048 levels, or a path has more than 32,767 bytes";
+
 /// The directory of control files at a branch's root; no stored entry may have this name.
 pub const CONTROL_DIR: &[u8] = b".meshfs";
 
@@ -20,6 +30,8 @@ pub enum NameError {
     Separator,
     #[error("`.`, `..` and `.meshfs` are reserved names")]
     Reserved,
+    #[error("{TOO_DEEP}")]
+    TooDeep,
 }
 
 /// Is `name` one that a tree entry may have?
@@ -31,6 +43,13 @@ pub fn check_name(name: &[u8]) -> Result<(), NameError> {
         _ if name.contains(&b'/') || name.contains(&0) => Err(NameError::Separator),
         _ => Ok(()),
     }
+}
+
+/// Does a path of names joined with `/` go deeper than is followed?
+pub fn is_too_deep(path: &[u8]) -> bool {
+    // A level takes two bytes at least: most paths are not looked at.
+    let levels = || 1 + path.iter().filter(|&&byte| byte == b'/').count();
+    path.len() > PATH_BYTES_MAX || (path.len() >= 2 * DEPTH_MAX && levels() > DEPTH_MAX)
 }
 
 /// A path from the root of a tree: valid names joined with `/`; the root itself is the empty path.
@@ -58,6 +77,11 @@ impl TreePath {
 
     pub fn is_root(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Does it go deeper than is followed?
+    pub fn is_too_deep(&self) -> bool {
+        is_too_deep(&self.0)
     }
 
     /// This path with one more name. The name must be valid (see [`check_name`]).
@@ -148,5 +172,19 @@ impl fmt::Display for TreePath {
 impl fmt::Debug for TreePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", String::from_utf8_lossy(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_followed_to_their_bounds_and_no_deeper() {
+        let deep = |levels: usize, name: &str| TreePath::parse(vec![name; levels].join("/").as_bytes()).unwrap();
+        assert!(!deep(DEPTH_MAX, "d").is_too_deep() && deep(DEPTH_MAX + 1, "d").is_too_deep());
+        let long = "n".repeat(NAME_BYTES_MAX);
+        assert!(!deep(127, &long).is_too_deep() && deep(129, &long).is_too_deep());
+        assert!(!TreePath::root().is_too_deep());
     }
 }

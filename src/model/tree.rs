@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::entry::Entry;
 use super::id::{Location, NodeId, RootId};
+use super::path::TOO_DEEP;
 
 /// Sums over everything below a node, so that `du` and progress need no walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -198,6 +199,13 @@ struct Within {
 pub struct Misfit {
     pub id: NodeId,
     pub why: &'static str,
+}
+
+impl Misfit {
+    /// A directory that lies too deep to be followed.
+    pub fn too_deep(dir: &DirContent) -> Misfit {
+        Misfit { id: dir.id, why: TOO_DEEP }
+    }
 }
 
 impl Said {

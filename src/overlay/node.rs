@@ -8,7 +8,7 @@ use super::entry;
 use super::error::OverlayError;
 use super::schema::Db;
 use crate::model::entry::{Entry, Kind, Owner};
-use crate::model::path::TreePath;
+use crate::model::path::{TreePath, is_too_deep};
 use crate::model::time::Time;
 
 /// Where an inode's children have their numbers from, and, while it is a path of the base, what it was derived from.
@@ -33,6 +33,11 @@ impl OriginPath {
         }
         bytes.extend_from_slice(name);
         OriginPath(bytes)
+    }
+
+    /// Does it go deeper than is followed?
+    pub fn is_too_deep(&self) -> bool {
+        is_too_deep(&self.0)
     }
 
     /// The directory that holds it; none for the base's root.

@@ -21,6 +21,7 @@ use super::write::{Author, Put, Writer};
 use crate::model::content::Constants;
 use crate::model::id::Uid;
 use crate::model::log::{DomainChange, DomainInfo, DomainOperation};
+use crate::storage::backend::open_named;
 use crate::storage::probe::probe;
 use crate::storage::{Store, StoreError, StoreSettings};
 use crate::sys::Sys;
@@ -396,7 +397,7 @@ impl Mesh {
                     counters: self.0.counters.clone(),
                     ..StoreSettings::new()
                 };
-                Ok(crate::storage::open(url, &settings)?)
+                Ok(open_named(url, &*self.0.store, &settings)?)
             }
         }
     }

@@ -10,6 +10,8 @@ impl From<NameError> for VfsError {
         match error {
             NameError::TooLong => VfsError::NameTooLong,
             NameError::Empty | NameError::Separator => VfsError::Invalid(error.to_string()),
+            // It is stored, and nobody goes down there.
+            NameError::TooDeep => VfsError::Unreadable(error.to_string()),
             NameError::Reserved => VfsError::NotPermitted(
                 "`.meshfs` is the name of the folder of control files at a branch's root: nothing else can have it"
                     .into(),

@@ -10,11 +10,15 @@ use super::state::Result;
 use crate::model::content::FileContent;
 use crate::model::edit::{DirEdit, Edit};
 use crate::model::entry::{Content, Entry, Kind, Meta, Xattr, XattrValue};
-use crate::model::path::TreePath;
+use crate::model::path::{TOO_DEEP, TreePath};
 use crate::model::time::Time;
 use crate::overlay::dirent::{Dirent, NamedDirent};
 use crate::overlay::node::Node;
 use crate::overlay::xattr::StagedValue;
+use crate::repo::error::RepoError;
+
+/// Names shown of a path that is too long to be shown.
+const NAMES_SHOWN: usize = 4;
 
 /// A staged file as it was read.
 pub(super) struct ReadFile {
@@ -66,6 +70,7 @@ impl<'a, C: Contents> Builder<'a, C> {
     /// A touched directory.
     pub fn dir(&mut self, node: Node, path: TreePath) -> BoxFuture<'_, Result<DirEdit>> {
         Box::pin(async move {
+            check_depth(&path)?;
             let mut names = BTreeMap::new();
             for named in self.tree.names(node.ino)? {
                 let edit = match named.dirent {
@@ -163,4 +168,16 @@ impl<'a, C: Contents> Builder<'a, C> {
 
 fn origin(node: &Node) -> Option<&Entry> {
     node.origin.as_ref().map(|origin| &*origin.entry)
+}
+
+/// Nothing is committed that nobody could go down to.
+pub(super) fn check_depth(path: &TreePath) -> Result<()> {
+    if !path.is_too_deep() {
+        return Ok(());
+    }
+    let begins: Vec<String> =
+        path.names().take(NAMES_SHOWN).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    let what =
+        format!("what lies below `{}/...` cannot be committed: {TOO_DEEP}. Move it up, or delete it", begins.join("/"));
+    Err(RepoError::Refused(what).into())
 }

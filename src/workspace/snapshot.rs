@@ -15,7 +15,7 @@ use super::state::Result;
 use super::view::fetch;
 use crate::model::entry::{Content, Entry, Kind, XattrValue};
 use crate::model::log::{RefIdentity, RefKind, RefName};
-use crate::model::path::TreePath;
+use crate::model::path::{NameError, TreePath};
 use crate::overlay::node::OriginPath;
 use crate::repo::domain::Snapshot;
 use crate::repo::objects::Objects;
@@ -74,6 +74,9 @@ impl SnapshotView {
     /// The entry `name` of a directory that was looked up before.
     pub fn lookup_in(&self, dir: &SnapshotNode, path: &TreePath, name: &[u8]) -> Result<SnapshotNode> {
         let content = dir.entry.as_dir().ok_or(WorkspaceError::NotDirectory)?;
+        if path.is_too_deep() {
+            return Err(NameError::TooDeep.into());
+        }
         let entry = base::find(&self.objects, content, name)?.ok_or(WorkspaceError::NotFound)?;
         Ok(self.node(&path.join(name), entry))
     }

@@ -9,7 +9,7 @@ use super::file_state::OpenState;
 use super::live::{LiveTable, Place};
 use super::number::{self, ContentMark, Numbering, Seeds};
 use crate::model::entry::{Content, Entry, Kind};
-use crate::model::path::TreePath;
+use crate::model::path::{NameError, TreePath};
 use crate::model::time::Time;
 use crate::model::tree::DirContent;
 use crate::overlay::Overlay;
@@ -398,6 +398,9 @@ impl State {
             }
         }
         let Some(through) = parent.show_through() else { return Ok(None) };
+        if through.path.is_too_deep() {
+            return Err(NameError::TooDeep.into());
+        }
         let Some(entry) = base::find(&self.objects, &through.dir, name)? else { return Ok(None) };
         let base = self.base_inode(parent.ino(), name, through.path.child(name), entry)?;
         Ok(Some(Inode::Base(Box::new(base))))

@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use futures::future::BoxFuture;
 
 use super::contents::Unread;
-use super::edit::Builder;
+use super::edit::{Builder, check_depth};
 use super::error::WorkspaceError;
 use super::staged::StagedTree;
 use super::state::Result;
@@ -20,6 +20,7 @@ use crate::model::path::TreePath;
 use crate::model::source::find;
 use crate::overlay::dirent::{Dirent, NamedDirent};
 use crate::overlay::node::Node;
+use crate::repo::error::RepoError;
 use crate::repo::tree::apply::apply;
 
 /// Looks at everything anew when files came and went meanwhile: as often, then the caller is told.
@@ -62,6 +63,9 @@ impl Workspace {
         Ok(told)
     }
 }
+
+/// Changes told at once: they are held in memory, and a directory of a few KiB can unpack to any number.
+const TOLD_MAX: usize = 1_000_000;
 
 /// A directory of the base: its path there, and its entry.
 type BaseDir = Option<(TreePath, Entry)>;
@@ -133,6 +137,7 @@ impl Status<'_> {
             let node = self.tree.node(ino)?;
             let at = path.join(&named.name);
             let from = origin_path(&node);
+            check_depth(&at)?;
             if node.kind == Kind::Dir && (from.is_some() || node.origin.is_none()) {
                 self.collect(ino, at.clone(), from.clone(), candidates)?;
             }
@@ -273,9 +278,14 @@ impl Status<'_> {
             if !change.path().is_root() {
                 told.push(change.under(path));
             }
-            ControlFlow::Continue(())
+            if told.len() > TOLD_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        Ok(diff(&self.workspace.shared.objects, old, new, DiffOptions::default(), &mut visit).await?)
+        diff(&self.workspace.shared.objects, old, new, DiffOptions::default(), &mut visit).await?;
+        if self.told.len() > TOLD_MAX {
+            let what = format!("more than a million paths changed, with what is below `{path}`: they cannot be told");
+            return Err(RepoError::Refused(what).into());
+        }
+        Ok(())
     }
 
     /// The entry itself; of a directory without what is staged in it.

@@ -6,7 +6,7 @@ use meshfs::format::content::external_id;
 use meshfs::model::content::ExternalContent;
 use meshfs::model::id::ContentId;
 use meshfs::repo::error::RepoError;
-use meshfs::storage::{StoreSettings, open};
+use meshfs::storage::{StoreError, StoreSettings, open};
 
 use crate::lab::{Lab, random_bytes};
 
@@ -27,7 +27,7 @@ async fn imported(folder: &Path, name: &str) -> ExternalContent {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_is_read_where_it_lies_until_it_changes() {
-    let lab = Lab::remote();
+    let lab = Lab::local();
     let folder = lab.folder("elsewhere");
     let path = folder.join("data.csv");
     let bytes = random_bytes(1, 10_000);
@@ -54,6 +54,17 @@ fn assert_changed<T: std::fmt::Debug>(read: Result<T, RepoError>, url: &str) {
         Err(error @ RepoError::SourceChanged { .. }) => assert!(error.to_string().contains(url), "{error}"),
         other => panic!("{other:?}"),
     }
+}
+
+/// Whoever can write to a bucket could have every machine's files read otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_names_no_file_of_the_machine_that_reads_it() {
+    let lab = Lab::remote();
+    let folder = lab.folder("elsewhere");
+    std::fs::write(folder.join("secret"), "secret").unwrap();
+    let content = imported(&folder, "secret").await;
+    let error = lab.machine().read_external(&content, 0, 6).await.unwrap_err();
+    assert!(matches!(error, RepoError::Store(StoreError::Url { .. })), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../format/raw.rs"]
+#[allow(dead_code)]
+mod raw;
 
 mod credentials;
+mod forge;
+mod hostile;
 mod network;
 mod support;

@@ -4,17 +4,22 @@ use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 /// How long a test waits for what must come: far more than it takes, far less than for ever.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The exit of a process, which has to come.
 #[track_caller]
 pub fn ended(what: &str, child: &mut Child) -> ExitStatus {
-    let mut status = None;
-    eventually(what, || {
-        status = child.try_wait().expect("a child of this process");
-        status.is_some()
-    });
-    status.expect("it ended")
+    let began = std::time::Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().expect("a child of this process") {
+            return status;
+        }
+        if began.elapsed() > PATIENCE {
+            child.kill().expect("a child of this process");
+            panic!("not within {PATIENCE:?}: {what}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Waits until `done`, and fails with `what` when that takes too long.

@@ -7,6 +7,7 @@ use futures::future::{BoxFuture, try_join_all};
 use super::entry::{Entry, Kind, same_xattrs};
 use super::path::TreePath;
 use super::source::NodeSource;
+use super::tree::Misfit;
 use lockstep::{Lockstep, Pair};
 
 pub mod lockstep;
@@ -163,9 +164,15 @@ impl<S: NodeSource> Walk<'_, S> {
                     if tell_pair(&path, old, new, self.options, self.visit).is_break() {
                         return Ok(ControlFlow::Break(()));
                     }
-                    if let Some(below) = below
-                        && self.inside(path, below).await?.is_break()
-                    {
+                    let Some((dir, below)) =
+                        new.or(old).and_then(Entry::as_dir).or(old.and_then(Entry::as_dir)).zip(below)
+                    else {
+                        continue;
+                    };
+                    if path.is_too_deep() {
+                        return Err(Misfit::too_deep(dir).into());
+                    }
+                    if self.inside(path, below).await?.is_break() {
                         return Ok(ControlFlow::Break(()));
                     }
                 }

@@ -10,8 +10,10 @@ use super::table::same_meta;
 use crate::model::diff::lockstep::{Lockstep, Pair};
 use crate::model::edit::{DirEdit, Edit};
 use crate::model::entry::{Entry, Kind};
-use crate::model::path::TreePath;
+use crate::model::id::NodeId;
+use crate::model::path::{TOO_DEEP, TreePath};
 use crate::model::source::NodeSource;
+use crate::model::tree::Misfit;
 
 /// Directories opened at once, on up to three sides: covers a round trip.
 const OPEN_AT_ONCE: usize = 16;
@@ -143,6 +145,7 @@ impl<S: NodeSource> Walk<'_, S> {
             false => theirs,
         };
         let names = match below {
+            Below::Both(..) if path.is_too_deep() => return Err(too_deep(ours)),
             Below::Both(ours, theirs) => self.both(path, ours, theirs).await?,
             Below::Nothing | Below::Kept(_) => Names::new(),
         };
@@ -165,6 +168,9 @@ impl<S: NodeSource> Walk<'_, S> {
         let changed = sides.base.is_none_or(|base| !same_meta(&base.meta, &kept.meta));
         if changed && self.decisions.directory_itself(path, sides) == Some(keeper) {
             return Ok(Some(Edit::Put(kept.clone())));
+        }
+        if path.is_too_deep() {
+            return Err(too_deep(kept));
         }
         let names = self.left_in(path, keeper, changes).await?;
         let left = !names.is_empty();
@@ -245,6 +251,11 @@ fn take(side: Side, sides: Sides<'_>) -> Option<Edit> {
         (Side::Ours, None, Some(_)) => Some(Edit::Remove),
         (Side::Ours, Some(ours), _) => Some(Edit::Put(ours.clone())),
     }
+}
+
+fn too_deep<E: From<Misfit>>(directory: &Entry) -> E {
+    let id = directory.as_dir().map_or(NodeId([0; 32]), |dir| dir.id);
+    Misfit { id, why: TOO_DEEP }.into()
 }
 
 fn is_dir(entry: &Entry) -> bool {

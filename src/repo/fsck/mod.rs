@@ -10,6 +10,8 @@ pub mod audit;
 pub mod repair;
 pub mod trace;
 
+use std::collections::HashSet;
+
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream;
@@ -18,18 +20,18 @@ use parking_lot::Mutex;
 use super::domain::Snapshot;
 use super::error::RepoError;
 use super::objects::Objects;
-use crate::model::content::FileContent;
+use crate::model::content::{FileBody, FileContent, Item, Page, PageRef};
 use crate::model::entry::{Content, Entry, XattrValue};
-use crate::model::id::NodeId;
+use crate::model::id::{Location, NodeId};
 use crate::model::path::TreePath;
 use crate::model::source::NodeSource;
-use crate::model::tree::{LinkBody, LinkNode, Node, Said};
+use crate::model::tree::{LinkBody, LinkNode, Misfit, Node, NodeBody, Said};
 
-/// Entries of one node looked into at once; each holds at most a node or [`READ_BYTES`] of data.
+/// Entries of one node looked into at once; each holds at most a node or [`CHUNKS_AT_ONCE`] chunks.
 const AT_ONCE: usize = 8;
 
-/// Data read at a time: some chunks, fetched together.
-const READ_BYTES: u64 = 8 << 20;
+/// Chunks of a file read at once, neighbours in one request; each has at most 4 MiB.
+const CHUNKS_AT_ONCE: usize = 8;
 
 /// Something that is damaged or missing.
 #[derive(Debug)]
@@ -52,7 +54,13 @@ pub struct Report {
 
 /// Checks `snapshot`; `advance` is told of entries done.
 pub async fn check(snapshot: &Snapshot, read_data: bool, advance: &(dyn Fn(u64) + Sync)) -> Report {
-    let check = Check { objects: snapshot.domain.objects(), read_data, advance, report: Mutex::default() };
+    let check = Check {
+        objects: snapshot.domain.objects(),
+        read_data,
+        advance,
+        report: Mutex::default(),
+        seen: Mutex::default(),
+    };
     check.entry(TreePath::root(), &snapshot.root.entry).await;
     if let Some(links) = &snapshot.root.links {
         check.link_node(&links.id, &links.body).await;
@@ -67,6 +75,8 @@ struct Check<'a> {
     read_data: bool,
     advance: &'a (dyn Fn(u64) + Sync),
     report: Mutex<Report>,
+    /// Nodes that were found sound: a tree may hold one in any number of places.
+    seen: Mutex<HashSet<(NodeId, Location)>>,
 }
 
 impl Check<'_> {
@@ -83,6 +93,7 @@ impl Check<'_> {
             }
         }
         match &entry.content {
+            Content::Dir(dir) if path.is_too_deep() => self.damage(&path, Misfit::too_deep(dir).into()),
             Content::Dir(dir) => self.node(&path, dir.said()).await,
             Content::File(file) => self.file(&path, file).await,
             _ => {}
@@ -100,10 +111,15 @@ impl Check<'_> {
                 Ok(node) => node,
                 Err(error) => return self.damage(path, error),
             };
-            self.report.lock().nodes += 1;
             if let Err(error) = said.check(&node) {
                 self.damage(path, error.into());
             }
+            if let NodeBody::Stored(location) = &said.body
+                && !self.seen.lock().insert((said.id, *location))
+            {
+                return;
+            }
+            self.report.lock().nodes += 1;
             match &*node {
                 Node::Leaf(entries) => {
                     let each = entries.iter().map(|named| self.boxed(path.join(&named.name), &named.entry));
@@ -121,30 +137,38 @@ impl Check<'_> {
 
     async fn file(&self, path: &TreePath, file: &FileContent) {
         self.report.lock().files += 1;
-        if !self.read_data {
-            if let Err(error) = self.objects.items(file, 0..file.size).await {
-                self.damage(path, error);
+        let top = match &file.body {
+            FileBody::Items(items) => return self.items(path, items).await,
+            FileBody::Pages(location) => PageRef { len: file.size, id: file.id, location: *location },
+        };
+        let (mut pages, mut seen) = (vec![top], HashSet::new());
+        while let Some(page) = pages.pop() {
+            match self.objects.page(&page).await {
+                Err(error) => self.damage(path, error),
+                Ok(_) if !seen.insert((page.id, page.location)) => {}
+                Ok(read) => match &*read {
+                    Page::Items(items) => self.items(path, items).await,
+                    Page::Pages { pages: below, .. } => pages.extend(below.iter().rev()),
+                },
             }
-            return;
         }
-        let mut offset = 0;
-        while offset < file.size {
-            match self.objects.read(file, offset, READ_BYTES).await {
-                Ok(bytes) if bytes.is_empty() => {
-                    return self.damage(
-                        path,
-                        RepoError::Damaged {
-                            what: format!("the list of chunks of `{path}`"),
-                            reason: format!("it ends at {offset} of {} bytes", file.size),
-                        },
-                    );
+    }
+
+    /// Re-hashes the chunks of a list, if data is to be read.
+    async fn items(&self, path: &TreePath, items: &[Item]) {
+        let check = async |item: &Item| {
+            let Item::Chunk { len, id, location } = item else { return };
+            match self.objects.chunk(id, location).await {
+                Err(error) => self.damage(path, error),
+                Ok(bytes) if bytes.len() as u64 != u64::from(*len) => {
+                    let reason = format!("it has {} bytes, and {len} are expected", bytes.len());
+                    self.damage(path, RepoError::Damaged { what: format!("chunk {id} of `{path}`"), reason });
                 }
-                Ok(bytes) => {
-                    offset += bytes.len() as u64;
-                    self.report.lock().bytes += bytes.len() as u64;
-                }
-                Err(error) => return self.damage(path, error),
+                Ok(bytes) => self.report.lock().bytes += bytes.len() as u64,
             }
+        };
+        if self.read_data {
+            stream::iter(items.iter().map(check)).buffer_unordered(CHUNKS_AT_ONCE).collect::<()>().await;
         }
     }
 

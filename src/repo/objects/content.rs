@@ -147,6 +147,7 @@ impl Objects {
         Some(page)
     }
 
+    /// One page of a long list.
     pub(in crate::repo) async fn page(&self, page: &PageRef) -> Result<Arc<Page>, RepoError> {
         let PageRef { len, id, location } = page;
         let what = format!("page {id}");

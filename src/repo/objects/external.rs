@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::Objects;
 use crate::model::content::ExternalContent;
 use crate::repo::error::RepoError;
-use crate::storage::{self, Store, StoreError, StoreSettings, Version};
+use crate::storage::backend::open_named;
+use crate::storage::{Store, StoreError, StoreSettings, Version};
 
 impl Objects {
     /// A range of a file outside the mesh: fewer bytes where it passes the end. An error when the source is no longer
@@ -41,7 +42,7 @@ impl Objects {
         if let Some(store) = opened.get(folder) {
             return Ok((store.clone(), key.to_owned()));
         }
-        let store = storage::open(folder, &StoreSettings::new())?;
+        let store = open_named(folder, &*self.0.packs.place().store, &StoreSettings::new())?;
         opened.put(folder.to_owned(), store.clone());
         Ok((store, key.to_owned()))
     }

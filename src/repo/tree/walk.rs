@@ -8,7 +8,7 @@ use crate::model::diff::lockstep::Lockstep;
 use crate::model::entry::Entry;
 use crate::model::path::TreePath;
 use crate::model::source::NodeSource;
-use crate::model::tree::{DirContent, NamedEntry};
+use crate::model::tree::{DirContent, Misfit, NamedEntry};
 
 /// Child directories opened at once: covers a round trip; each holds one top node of at most 256 KiB.
 const OPEN_AT_ONCE: usize = 32;
@@ -75,9 +75,11 @@ fn inside<'a, S: NodeSource>(
                     Next::Stop => return Ok(ControlFlow::Break(())),
                     Next::Over => {}
                     Next::Into => {
-                        if let Some(below) = below
-                            && inside(source, path, below, visit).await?.is_break()
-                        {
+                        let Some((dir, below)) = found.entry.as_dir().zip(below) else { continue };
+                        if path.is_too_deep() {
+                            return Err(Misfit::too_deep(dir).into());
+                        }
+                        if inside(source, path, below, visit).await?.is_break() {
                             return Ok(ControlFlow::Break(()));
                         }
                     }

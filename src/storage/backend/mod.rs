@@ -28,6 +28,18 @@ pub fn open(url: &str, settings: &StoreSettings) -> Result<Arc<dyn Store>, Store
     Ok(assemble(base, settings))
 }
 
+/// Opens a store that something in `namer` names. A bucket must not choose which folders of a machine are read and written
+/// by whoever mounts it: only what lies on this machine itself may name one.
+pub fn open_named(url: &str, namer: &dyn Store, settings: &StoreSettings) -> Result<Arc<dyn Store>, StoreError> {
+    match StoreUrl::parse(url)? {
+        StoreUrl::Local(_) if !namer.is_local() => {
+            let reason = format!("a folder of one machine cannot be named in {}, which many use", namer.name());
+            Err(StoreError::Url { url: url.to_owned(), reason })
+        }
+        parsed => Ok(assemble(open_bare(&parsed, settings)?, settings)),
+    }
+}
+
 /// A store without repeats, limits and counters.
 pub fn open_bare(url: &StoreUrl, settings: &StoreSettings) -> Result<Arc<dyn Store>, StoreError> {
     match url {
