@@ -36,6 +36,15 @@ fn signal(pid: u32, signal: i32) {
     assert_eq!(unsafe { libc::kill(pid as i32, signal) }, 0);
 }
 
+/// Stops a process; returns when all its threads stand still.
+fn stop(pid: u32) {
+    signal(pid, libc::SIGSTOP);
+    let stands =
+        |task: fs::DirEntry| fs::read_to_string(task.path().join("stat")).is_ok_and(|stat| stat.contains(") T "));
+    let tasks = || fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
+    eventually("it is stopped", || tasks().all(stands));
+}
+
 fn run(program: &str, arguments: &[&str], path: &Path) {
     let output = Command::new(program).args(arguments).arg(path).output().unwrap();
     assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
@@ -101,7 +110,7 @@ fn a_daemon_that_unmounts_takes_its_guard_along() {
 #[test]
 fn a_stopped_daemon_is_ended_and_whoever_waits_is_freed() {
     let (_store, machine, daemon, guard) = mounted(&SHORT);
-    signal(daemon, libc::SIGSTOP);
+    stop(daemon);
     let path = tree(&machine).join("asked");
     let asked = thread::spawn(move || fs::write(path, "x"));
     assert!(asked.join().unwrap().is_err(), "nobody could answer");
@@ -112,7 +121,7 @@ fn a_stopped_daemon_is_ended_and_whoever_waits_is_freed() {
 #[test]
 fn a_pause_shorter_than_the_limit_harms_nobody() {
     let (_store, machine, daemon, _) = mounted(&SHORT);
-    signal(daemon, libc::SIGSTOP);
+    stop(daemon);
     let path = tree(&machine).join("asked");
     let asked = thread::spawn(move || fs::write(path, "x"));
     thread::sleep(Duration::from_secs(1));
