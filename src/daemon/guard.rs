@@ -164,7 +164,7 @@ fn end_daemon(duty: &Duty) {
 fn clear(duty: &Duty) {
     for _ in 0..LOOKS_MAX {
         let line = mounts::at(&duty.mountpoint);
-        if !line.is_some_and(|line| line.minor == duty.connection) {
+        if line.is_none_or(|line| line.minor != duty.connection) {
             return;
         }
         match dead::clear(&duty.mountpoint) {

@@ -75,9 +75,12 @@ pub enum Made {
     Socket,
 }
 
+/// What was written of a file, by the number of the page.
+type Pages = BTreeMap<u64, Box<[u8]>>;
+
 #[derive(Clone, Debug)]
 pub enum Body {
-    File { pages: BTreeMap<u64, Box<[u8]>>, len: u64 },
+    File { pages: Pages, len: u64 },
     Dir(BTreeMap<OsString, u64>),
     Symlink(OsString),
     Socket,
@@ -191,7 +194,7 @@ impl Image {
         }
     }
 
-    fn file_mut(&mut self, ino: u64) -> Option<(&mut BTreeMap<u64, Box<[u8]>>, &mut u64)> {
+    fn file_mut(&mut self, ino: u64) -> Option<(&mut Pages, &mut u64)> {
         match &mut self.inodes.get_mut(&ino)?.body {
             Body::File { pages, len } => Some((pages, len)),
             _ => None,

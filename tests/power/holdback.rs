@@ -100,12 +100,14 @@ impl Drop for Holdback {
     }
 }
 
+type Listing = Vec<(u64, FileType, OsString)>;
+
 struct Served {
     disk: Shared,
     next_ino: AtomicU64,
     next_handle: AtomicU64,
     /// Names of open directories as they were when opened.
-    listings: Mutex<HashMap<u64, Vec<(u64, FileType, OsString)>>>,
+    listings: Mutex<HashMap<u64, Listing>>,
 }
 
 impl Served {

@@ -177,7 +177,8 @@ impl Model {
         for (at, &byte) in bytes.iter().enumerate() {
             let had = versions.iter().any(|version| version.get(at) == Some(&byte));
             let added = at >= versions[0].len().min(shortest);
-            if !had && !(byte == 0 && added && grows_first) {
+            let may_be_zero = added && grows_first;
+            if !(had || byte == 0 && may_be_zero) {
                 let values: Vec<_> = versions.iter().map(|version| version.get(at)).collect();
                 return Err(format!("byte {at} is {byte}; since step {synced} it was {values:?}"));
             }

@@ -156,24 +156,10 @@ impl Chooser {
                 Step::Create(path)
             }
             18 => {
-                let (path, from) = (file?, self.pick(&files)?.clone());
-                if path == from || model.tree.names[&path] == model.tree.names[&from] {
-                    return None;
-                }
-                self.planned.push(Step::CopyFrom { path: path.clone(), from });
-                self.planned.push(Step::Empty(path.clone()));
-                Step::SyncFile(path)
+                let from = self.pick(&files)?.clone();
+                self.copy_over(model, file?, from)?
             }
-            19..22 => {
-                // As programs replace a file: write another, put it in its place.
-                let (to, path) = (file?, new?);
-                self.planned.push(Step::Rename { from: path.clone(), to });
-                if self.below(3) == 0 {
-                    self.planned.push(Step::SyncFile(path.clone()));
-                }
-                self.planned.push(Step::Write { path: path.clone(), offset: 0, len });
-                Step::Create(path)
-            }
+            19..22 => self.replace(file?, new?, len),
             22 => Step::Rename { from: file?, to: new? },
             23 => Step::Unlink(file?),
             24 => self.choose_dir(model)?,
@@ -194,6 +180,26 @@ impl Chooser {
                 if from == to { Step::SyncFile(from) } else { Step::Rename { from, to } }
             }
         })
+    }
+
+    /// A synced file becomes a copy of another.
+    fn copy_over(&mut self, model: &Model, path: String, from: String) -> Option<Step> {
+        if path == from || model.tree.names[&path] == model.tree.names[&from] {
+            return None;
+        }
+        self.planned.push(Step::CopyFrom { path: path.clone(), from });
+        self.planned.push(Step::Empty(path.clone()));
+        Some(Step::SyncFile(path))
+    }
+
+    /// As programs replace a file: write another, put it in its place.
+    fn replace(&mut self, to: String, path: String, len: usize) -> Step {
+        self.planned.push(Step::Rename { from: path.clone(), to });
+        if self.below(3) == 0 {
+            self.planned.push(Step::SyncFile(path.clone()));
+        }
+        self.planned.push(Step::Write { path: path.clone(), offset: 0, len });
+        Step::Create(path)
     }
 
     fn choose_dir(&mut self, model: &Model) -> Option<Step> {

@@ -191,7 +191,7 @@ fn directories_that_lead_to_themselves_or_to_their_parents_are_damage() {
         let place = pack.place(&pack.next_place(len));
         Dir { places: [&[0][..], &place].concat(), ..elsewhere.clone() }.named(b"around")
     };
-    let canonical = |named: &Named| raw::leaf(&[named.canonical.clone()]);
+    let canonical = |named: &Named| raw::leaf(std::slice::from_ref(&named.canonical));
     let guess = lying(&pack, 0);
     let len = pack.stored(&canonical(&guess), &guess.places).len();
     let named = lying(&pack, len);
