@@ -40,6 +40,7 @@ const COMMANDS: &[&str] = &[
     "cat",
     "stat",
     "du",
+    "warm",
     "cp",
     "gc",
     "fsck",

@@ -71,7 +71,10 @@ fn forgotten(machine: &Machine, before: Usage) {
         fs::write("/proc/sys/vm/drop_caches", "2").expect("run as root");
         let (held, _) = usage(machine);
         match held.nodes <= before.nodes && held.handles <= before.handles {
-            true => Ok(assert_eq!(held, before, "counts that went apart")),
+            true => {
+                assert_eq!(held, before, "counts that went apart");
+                Ok(())
+            }
             false => Err(format!("{held:?} is still held, and {before:?} was")),
         }
     });
@@ -224,14 +227,14 @@ fn mounts_that_ended_leave_nothing() {
             daemons => Err(format!("{daemons:?} go on")),
         });
     }
-    assert_eq!(processes_using(&folder), [PathBuf::new(); 0]);
-    assert_eq!(lines_naming("/proc/self/mountinfo", &folder), [String::new(); 0]);
-    assert_eq!(lines_naming("/proc/net/unix", &folder), [String::new(); 0]);
+    assert_eq!(processes_using(&folder), Vec::<PathBuf>::new());
+    assert_eq!(lines_naming("/proc/self/mountinfo", &folder), Vec::<String>::new());
+    assert_eq!(lines_naming("/proc/net/unix", &folder), Vec::<String>::new());
     // Only copies of what was stored meanwhile may be new.
     let left: Vec<_> = everything_in(&folder)
         .difference(&before)
         .filter(|path| !path.starts_with(machine.cache_dir()))
         .cloned()
         .collect();
-    assert_eq!(left, [PathBuf::new(); 0]);
+    assert_eq!(left, Vec::<PathBuf>::new());
 }
