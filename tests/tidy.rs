@@ -1,6 +1,6 @@
 //! The architecture as a test: which layer may name which, and the habits of the house that no compiler checks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -173,6 +173,53 @@ fn one_file_prints_and_one_file_names_errnos() {
         }
     }
     fail_on(&problems, "One place for each decision:");
+}
+
+#[test]
+fn every_promise_to_programs_has_its_test() {
+    const PAGE: &str = "src/vfs/README.md";
+    let page = fs::read_to_string(root().join(PAGE)).unwrap();
+    let label = Regex::new(r"[A-Z]\d+").unwrap();
+    let mut unproved = BTreeSet::new();
+    let mut problems = Vec::new();
+    for found in Regex::new(r"\*\*([A-Z]\d+)\*\*").unwrap().captures_iter(&page) {
+        if !unproved.insert(found[1].to_owned()) {
+            problems.push(format!("{PAGE}: two promises are labelled {}", &found[1]));
+        }
+    }
+    let promised = unproved.clone();
+    for (file, text) in rust_files(&["tests"]) {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (at, line) in lines.iter().enumerate() {
+            let Some(labels) = line.strip_prefix("/// Proves ") else { continue };
+            let above = lines[at..].iter().take_while(|line| line.starts_with("///") || line.starts_with("#["));
+            if !above.into_iter().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test")) {
+                problems.push(format!("{file}:{}: proves something, and is above no test", at + 1));
+            }
+            for found in label.find_iter(labels) {
+                unproved.remove(found.as_str());
+                if !promised.contains(found.as_str()) {
+                    problems.push(format!("{file}:{}: {PAGE} promises no {}", at + 1, found.as_str()));
+                }
+            }
+        }
+    }
+    assert!(!promised.is_empty());
+    problems.extend(unproved.iter().map(|label| format!("{PAGE}: no test proves {label}")));
+    fail_on(&problems, "Each promise of the semantics page is proved by a test that names it, and no test by others:");
+}
+
+#[test]
+fn no_page_has_a_merge_left_half_done() {
+    let mut pages = vec![root().join("README.md"), root().join("CHANGELOG.md"), root().join("scripts/README.md")];
+    pages.push(root().join("src/README.md"));
+    pages.extend(LAYERS.iter().map(|(layer, _)| root().join("src").join(layer).join("README.md")));
+    let marked = |page: &PathBuf| {
+        let text = fs::read_to_string(page).unwrap_or_default();
+        text.lines().any(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> "))
+    };
+    let found: Vec<_> = pages.iter().filter(|page| marked(page)).map(|page| page.display().to_string()).collect();
+    fail_on(&found, "Both sides of a merge stand in:");
 }
 
 #[test]

@@ -276,6 +276,7 @@ fn a_read_only_mount_refuses_every_change() {
     assert!(text.contains("[exit code 1]") && text.contains("Read-only"), "{text}");
 }
 
+/// Proves A1.
 #[test]
 fn only_their_owner_sees_state_and_cache() {
     let shell = mounted();
@@ -325,6 +326,7 @@ fn a_merge_is_settled_in_the_mount_with_ordinary_tools() {
     assert_eq!(fs::read_to_string(main.join("b")).unwrap(), "only theirs");
 }
 
+/// Proves A1.
 #[test]
 fn folders_that_others_may_enter_show_them_nothing_of_it() {
     let shell = Shell::with_domain();

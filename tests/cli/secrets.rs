@@ -59,6 +59,7 @@ fn control_files(tree: &Path) -> Vec<PathBuf> {
     ["commit", "status", "head", "last-error"].iter().map(|name| tree.join(".meshfs").join(name)).collect()
 }
 
+/// Proves A5.
 #[test]
 fn a_session_on_s3_tells_no_key_anywhere() {
     let server = Server::start();
@@ -113,6 +114,7 @@ fn a_session_on_s3_tells_no_key_anywhere() {
     assert!(seen.places > 40, "looked at {} places", seen.places);
 }
 
+/// Proves A5.
 #[test]
 fn refused_keys_signatures_and_urls_are_not_repeated() {
     let server = Server::start();

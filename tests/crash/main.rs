@@ -33,6 +33,7 @@ fn number_in(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect("a whole number"))
 }
 
+/// Proves F6.
 #[test]
 fn whatever_returned_survives_the_daemon_and_the_rest_is_all_or_nothing() {
     let kills = number_in("MESHFS_CRASH_KILLS").unwrap_or(KILLS);

@@ -26,6 +26,7 @@ fn assert_may(may: bool, user: u32, line: &str) {
     assert!(may || denied.iter().any(|text| said.contains(text)), "{user}: {line}: {output:?}");
 }
 
+/// Proves A1.
 #[test]
 fn only_the_mounter_gets_into_an_ordinary_mount() {
     let world = World::new();
@@ -41,6 +42,7 @@ fn only_the_mounter_gets_into_an_ordinary_mount() {
     }
 }
 
+/// Proves A2, C2.
 #[test]
 fn in_a_mount_for_all_the_modes_decide() {
     let world = World::new();
@@ -63,6 +65,7 @@ fn in_a_mount_for_all_the_modes_decide() {
     assert_may(false, ALICE, &format!("rmdir {}", main.display()));
 }
 
+/// Proves A2.
 #[test]
 fn in_a_sticky_directory_only_owners_remove() {
     let world = World::new();
@@ -88,6 +91,7 @@ fn mount_options(dir: &Path) -> Vec<String> {
     line.split(' ').nth(5).unwrap().split(',').map(str::to_owned).collect()
 }
 
+/// Proves A4.
 #[test]
 fn privileges_of_programs_and_devices_count_only_when_root_asks_for_them() {
     let world = World::new();

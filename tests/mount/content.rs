@@ -11,6 +11,7 @@ fn open_both(path: &std::path::Path) -> File {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).unwrap()
 }
 
+/// Proves F1.
 #[test]
 fn what_is_written_is_read_at_every_offset() {
     let world = World::new();
@@ -29,6 +30,7 @@ fn what_is_written_is_read_at_every_offset() {
     assert_eq!(fs::metadata(&path).unwrap().len(), 3_000_000);
 }
 
+/// Proves F1.
 #[test]
 fn appending_truncating_and_extending() {
     let world = World::new();
@@ -50,6 +52,7 @@ fn appending_truncating_and_extending() {
     assert_eq!(fs::read(&path).unwrap(), b"new");
 }
 
+/// Proves F2.
 #[test]
 fn a_shared_mapping_is_the_file() {
     let world = World::new();
@@ -77,6 +80,7 @@ fn a_shared_mapping_is_the_file() {
     assert_eq!(&fs::read(&path).unwrap()[4090..4109], b"through the mapping");
 }
 
+/// Proves F3.
 #[test]
 fn holes_are_made_found_and_read_as_zeros() {
     let world = World::new();
@@ -101,6 +105,7 @@ fn holes_are_made_found_and_read_as_zeros() {
     assert_eq!(&all[10 << 20..], b"end");
 }
 
+/// Proves F3.
 #[test]
 fn space_is_reserved_punched_and_zeroed() {
     let world = World::new();
@@ -129,6 +134,7 @@ fn space_is_reserved_punched_and_zeroed() {
     assert_eq!(errno(allocate(libc::FALLOC_FL_COLLAPSE_RANGE, 0, 4096)), libc::EOPNOTSUPP);
 }
 
+/// Proves F8.
 #[test]
 fn copy_file_range_copies() {
     let world = World::new();
@@ -150,6 +156,7 @@ fn copy_file_range_copies() {
     assert_eq!(read, data[1000..1700]);
 }
 
+/// Proves F5.
 #[test]
 fn an_unlinked_file_lives_while_it_is_open() {
     let world = World::new();
@@ -166,6 +173,7 @@ fn an_unlinked_file_lives_while_it_is_open() {
     assert_eq!(read, b"still here!");
 }
 
+/// Proves F7.
 #[test]
 fn fsync_and_fdatasync_succeed_on_files_and_folders() {
     let world = World::new();
@@ -179,6 +187,7 @@ fn fsync_and_fdatasync_succeed_on_files_and_folders() {
     }
 }
 
+/// Proves F6.
 #[test]
 fn what_is_staged_is_there_at_the_next_mount() {
     let world = World::new();
@@ -194,6 +203,7 @@ fn what_is_staged_is_there_at_the_next_mount() {
     assert_eq!(fs::metadata(&path).unwrap().ino(), ino);
 }
 
+/// Proves X1, X2, X3, X4, X7.
 #[test]
 fn unsupported_calls_say_so() {
     use std::os::unix::fs::OpenOptionsExt;
@@ -202,8 +212,42 @@ fn unsupported_calls_say_so() {
     let tmpfile = OpenOptions::new().write(true).custom_flags(libc::O_TMPFILE).open(mesh.path("sales/main"));
     assert_eq!(errno(tmpfile), libc::EOPNOTSUPP);
     let file = open_both(&mesh.path("sales/main/f"));
+    // SAFETY: plain calls on an open file.
+    let answers = unsafe {
+        [
+            libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_COLLAPSE_RANGE, 0, 4096),
+            libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_INSERT_RANGE, 0, 4096),
+            libc::fallocate(file.as_raw_fd(), libc::FALLOC_FL_UNSHARE_RANGE, 0, 4096),
+        ]
+    };
+    assert_eq!(answers, [-1; 3]);
+    assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EOPNOTSUPP));
+    let path = std::ffi::CString::new(mesh.path("sales/main/f").as_os_str().as_encoded_bytes()).unwrap();
+    let name = c"system.posix_acl_access".as_ptr();
+    // Version 2; of its owner, its group and others.
+    let list = b"\x02\0\0\0\x01\0\x06\0\xff\xff\xff\xff\x04\0\x04\0\xff\xff\xff\xff\x20\0\x04\0\xff\xff\xff\xff";
+    // SAFETY: C strings and a buffer that outlive the call.
+    let listed = unsafe { libc::setxattr(path.as_ptr(), name, list.as_ptr().cast(), list.len(), 0) };
+    assert_eq!(listed, -1);
+    assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EOPNOTSUPP));
+    // SAFETY: a plain call on an open file.
+    assert_eq!(unsafe { libc::syncfs(file.as_raw_fd()) }, 0);
     // SAFETY: an ioctl that takes an open file's number.
     let cloned = unsafe { libc::ioctl(file.as_raw_fd(), libc::FICLONE as _, file.as_raw_fd()) };
     assert_eq!(cloned, -1);
     assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EOPNOTSUPP));
+}
+
+/// Proves X8.
+#[test]
+fn a_copy_of_much_at_once_tells_how_far_it_came() {
+    let world = World::new();
+    let mesh = world.mount("a");
+    let (from, to) = (open_both(&mesh.path("sales/main/from")), open_both(&mesh.path("sales/main/to")));
+    from.set_len(3 << 30).unwrap();
+    let null = std::ptr::null_mut();
+    // SAFETY: open files, and no offsets to write to.
+    let copied = unsafe { libc::copy_file_range(from.as_raw_fd(), null, to.as_raw_fd(), null, 3 << 30, 0) };
+    assert!(copied > 0 && copied < 3 << 30, "{copied}: {}", std::io::Error::last_os_error());
+    assert_eq!(to.metadata().unwrap().len(), copied as u64);
 }

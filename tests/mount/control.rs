@@ -13,6 +13,7 @@ fn read(mesh: &Mounted, name: &str) -> String {
     fs::read_to_string(control(mesh, name)).unwrap()
 }
 
+/// Proves N6.
 #[test]
 fn the_folder_is_found_and_never_listed() {
     let world = World::new();
@@ -29,6 +30,7 @@ fn the_folder_is_found_and_never_listed() {
     assert_eq!(errno(fs::remove_file(control(&mesh, "head"))), libc::EPERM);
 }
 
+/// Proves C1.
 #[test]
 fn echo_into_commit_commits() {
     let world = World::new();
@@ -55,6 +57,7 @@ fn echo_into_commit_commits() {
     assert_eq!(read(&mesh, "commit"), told);
 }
 
+/// Proves C1.
 #[test]
 fn one_write_is_one_command() {
     let world = World::new();
@@ -99,6 +102,7 @@ fn discard_takes_a_path_or_everything() {
     assert_eq!(errno(fs::write(control(&mesh, "discard"), "../up")), libc::EPERM);
 }
 
+/// Proves C3.
 #[test]
 fn a_conflict_is_busy_and_its_sides_are_files() {
     let world = World::new();
@@ -134,6 +138,7 @@ fn a_conflict_is_busy_and_its_sides_are_files() {
     });
 }
 
+/// Proves C2.
 #[test]
 fn control_files_take_the_rights_of_the_branch() {
     use std::os::unix::fs::PermissionsExt;

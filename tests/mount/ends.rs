@@ -151,6 +151,7 @@ fn a_busy_mount_is_detached_and_served_until_its_last_file_is_closed() {
     assert_eq!(mesh.session().unmount().unwrap(), Unmounted::Clean);
 }
 
+/// Proves K3.
 #[test]
 fn every_reference_is_given_back() {
     let world = World::new();
@@ -200,6 +201,7 @@ fn an_unusable_mountpoint_is_refused_with_its_reason() {
     assert!(mesh.path("sales/main").is_dir());
 }
 
+/// Proves F6.
 #[test]
 fn a_killed_daemon_loses_nothing_and_its_dead_mount_is_cleared() {
     let home = Home::new(None);
@@ -231,6 +233,7 @@ fn let_users_mount() {
     fs::set_permissions("/dev/fuse", Permissions::from_mode(0o666)).unwrap();
 }
 
+/// Proves A1.
 #[test]
 fn an_ordinary_user_mounts_works_commits_and_unmounts() {
     let_users_mount();

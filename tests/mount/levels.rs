@@ -15,6 +15,7 @@ fn names(dir: &Path) -> Vec<OsString> {
     names
 }
 
+/// Proves N1.
 #[test]
 fn domains_and_branches_are_folders() {
     let world = World::new();
@@ -28,6 +29,7 @@ fn domains_and_branches_are_folders() {
     assert_eq!(errno(fs::metadata(mesh.path("sales/not a label"))), libc::ENOENT);
 }
 
+/// Proves N3.
 #[test]
 fn mkdir_makes_a_branch_and_rmdir_takes_an_unused_one_back() {
     let world = World::new();
@@ -48,6 +50,7 @@ fn mkdir_makes_a_branch_and_rmdir_takes_an_unused_one_back() {
     assert_eq!(errno(fs::create_dir(mesh.path("sales/@tag"))), libc::EPERM);
 }
 
+/// Proves N4, N5, N6.
 #[test]
 fn nothing_else_changes_above_the_working_trees() {
     let world = World::new();
@@ -68,6 +71,7 @@ fn nothing_else_changes_above_the_working_trees() {
     assert_eq!(errno(fs::rename(mesh.path("sales/main/dir"), mesh.path("sales/main/.meshfs"))), libc::EPERM);
 }
 
+/// Proves N4, C4.
 #[test]
 fn the_last_failure_is_told_in_sentences() {
     let world = World::new();
@@ -78,6 +82,7 @@ fn the_last_failure_is_told_in_sentences() {
     assert!(told.contains("meshfs domain create"), "{told}");
 }
 
+/// Proves N4, N7.
 #[test]
 fn revisions_are_symlinks_to_snapshots_found_and_never_listed() {
     let world = World::new();
@@ -96,6 +101,7 @@ fn revisions_are_symlinks_to_snapshots_found_and_never_listed() {
     assert_eq!(errno(fs::metadata(mesh.path(&format!("sales/@{}", "0".repeat(64))))), libc::ENOENT);
 }
 
+/// Proves N1.
 #[test]
 fn what_other_machines_make_appears() {
     let world = World::new();

@@ -19,6 +19,7 @@ fn names(mesh: &Mounted, folder: &str) -> Vec<String> {
     names
 }
 
+/// Proves N1, K1, K2.
 #[test]
 fn a_commit_appears_with_everything_that_changed() {
     let world = World::new();
@@ -49,6 +50,7 @@ fn a_commit_appears_with_everything_that_changed() {
     );
 }
 
+/// Proves F9.
 #[test]
 fn an_open_file_keeps_the_version_it_opened() {
     let world = World::new();
@@ -73,6 +75,7 @@ fn an_open_file_keeps_the_version_it_opened() {
     assert_eq!(open.metadata().unwrap().len(), 3_000_000);
 }
 
+/// Proves K2.
 #[test]
 fn a_dirty_tree_stays_on_its_base_until_it_is_refreshed() {
     let world = World::new();
@@ -113,6 +116,7 @@ fn disjoint_changes_are_merged_by_the_later_commit() {
     assert_eq!(fs::read(here.path("sales/main/d/there")).unwrap(), b"there");
 }
 
+/// Proves K2.
 #[test]
 fn a_file_open_for_writing_keeps_the_tree_where_it_is() {
     let world = World::new();
@@ -133,6 +137,7 @@ fn a_file_open_for_writing_keeps_the_tree_where_it_is() {
     assert!(there.path("sales/main/other").exists());
 }
 
+/// Proves K1.
 #[test]
 fn what_is_restored_shows_where_the_kernel_held_that_there_was_nothing() {
     let world = World::new();

@@ -26,6 +26,7 @@ fn rename_with(from: &Path, to: &Path, flags: u32) -> std::io::Result<()> {
     }
 }
 
+/// Proves N10.
 #[test]
 fn folders_are_made_and_removed_when_empty() {
     let world = World::new();
@@ -44,6 +45,7 @@ fn folders_are_made_and_removed_when_empty() {
     assert!(dir.is_dir());
 }
 
+/// Proves N10, X5.
 #[test]
 fn renaming_replaces_exchanges_and_keeps_inodes() {
     let world = World::new();
@@ -71,6 +73,7 @@ fn renaming_replaces_exchanges_and_keeps_inodes() {
     assert_eq!(errno(fs::rename(at("b"), at("full"))), libc::ENOTEMPTY);
 }
 
+/// Proves F4.
 #[test]
 fn hard_links_share_one_file() {
     let world = World::new();
@@ -87,6 +90,7 @@ fn hard_links_share_one_file() {
     assert_eq!(errno(fs::hard_link(mesh.path("sales/main"), at("dir"))), libc::EPERM);
 }
 
+/// Proves F4.
 #[test]
 fn every_kind_of_file_can_be_made() {
     let world = World::new();
@@ -110,6 +114,7 @@ fn every_kind_of_file_can_be_made() {
     assert_eq!(fs::metadata(at("plain")).unwrap().mode(), libc::S_IFREG | 0o640);
 }
 
+/// Proves N8.
 #[test]
 fn names_are_bytes_up_to_255_of_them() {
     let world = World::new();
@@ -134,6 +139,7 @@ fn names_are_bytes_up_to_255_of_them() {
     assert_eq!(errno(fs::metadata(dir.join("x".repeat(256)))), libc::ENAMETOOLONG);
 }
 
+/// Proves N9.
 #[test]
 fn twenty_thousand_names_are_listed_once_each_and_go_while_they_are_listed() {
     let world = World::new();
@@ -159,6 +165,7 @@ fn twenty_thousand_names_are_listed_once_each_and_go_while_they_are_listed() {
     fs::remove_dir(&dir).unwrap();
 }
 
+/// Proves N9, K1.
 #[test]
 fn a_listing_shows_what_changed_since_the_last_one() {
     let world = World::new();

@@ -42,6 +42,7 @@ fn xattr_names(path: &Path) -> Vec<u8> {
     list
 }
 
+/// Proves F11.
 #[test]
 fn modes_and_times_are_kept_to_the_bit_and_the_nanosecond() {
     let world = World::new();
@@ -63,6 +64,7 @@ fn modes_and_times_are_kept_to_the_bit_and_the_nanosecond() {
     assert_eq!((about.mtime(), about.mtime_nsec()), (1_000_000_007, 123_456_789));
 }
 
+/// Proves F12.
 #[test]
 fn a_time_of_access_is_shown_and_stages_nothing() {
     let world = World::new();
@@ -80,6 +82,7 @@ fn a_time_of_access_is_shown_and_stages_nothing() {
     assert_eq!(fs::read(mesh.path("sales/main/.meshfs/status")).unwrap(), b"");
 }
 
+/// Proves F11.
 #[test]
 fn writing_moves_the_times() {
     let world = World::new();
@@ -103,6 +106,7 @@ fn writing_moves_the_times() {
     assert!((last.ctime(), last.ctime_nsec()) > (after.ctime(), after.ctime_nsec()));
 }
 
+/// Proves F14.
 #[test]
 fn extended_attributes_are_set_read_listed_and_removed() {
     let world = World::new();
@@ -126,6 +130,7 @@ fn extended_attributes_are_set_read_listed_and_removed() {
     assert_eq!(xattr_names(&path), b"user.big\0");
 }
 
+/// Proves A2.
 #[test]
 fn an_ordinary_mount_shows_its_mounter_and_stores_no_owner() {
     let world = World::new();
@@ -138,6 +143,7 @@ fn an_ordinary_mount_shows_its_mounter_and_stores_no_owner() {
     assert_eq!(errno(chown(&path, Some(12), None)), libc::EPERM);
 }
 
+/// Proves A2, A3.
 #[test]
 fn a_mount_for_all_keeps_owners_and_the_kernel_checks_rights() {
     let world = World::new();
@@ -165,6 +171,7 @@ fn a_mount_for_all_keeps_owners_and_the_kernel_checks_rights() {
     assert!(as_user(5678, &format!("cat {}", shared.join("file").display())).status.success());
 }
 
+/// Proves A3.
 #[test]
 fn privileges_go_when_others_write_and_when_owners_change() {
     let world = World::new();
@@ -199,6 +206,7 @@ fn privileges_go_when_others_write_and_when_owners_change() {
     assert_eq!(mode(), 0o6777);
 }
 
+/// Proves F16.
 #[test]
 fn statfs_tells_the_room_for_staging() {
     let world = World::new();
@@ -217,6 +225,7 @@ fn statfs_tells_the_room_for_staging() {
     assert!(shown.f_bavail > 0);
 }
 
+/// Proves N4.
 #[test]
 fn a_read_only_mount_takes_no_change() {
     let world = World::new();

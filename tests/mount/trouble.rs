@@ -29,6 +29,7 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Proves F16.
 #[test]
 fn a_full_disk_is_told_to_the_writer_and_harms_nothing_else() {
     let world = World::new();
@@ -64,6 +65,7 @@ fn fill_and_make_room(mesh: &Mounted) {
     assert_eq!(fs::read(at("before")).unwrap(), vec![1; 1 << 20]);
 }
 
+/// Proves N2.
 #[test]
 fn while_the_store_is_away_staging_goes_on_and_the_rest_fails_in_time() {
     let world = World::new();
@@ -91,6 +93,7 @@ fn while_the_store_is_away_staging_goes_on_and_the_rest_fails_in_time() {
     assert_eq!(fs::read(at(".meshfs/status")).unwrap(), b"");
 }
 
+/// Proves F17, X6.
 #[test]
 fn what_is_left_to_the_kernel_works_and_fills_no_log() {
     let store = Scratch::new();

@@ -62,6 +62,7 @@ fn rsync() {
     });
 }
 
+/// Proves F8, X2.
 #[test]
 fn reflinks_are_refused_or_become_copies_that_move_no_data() {
     let journey = Journey::new();

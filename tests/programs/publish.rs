@@ -122,6 +122,7 @@ fn editors_save_by_renaming() {
 }
 
 /// A rename over a file that is open leaves its reader the old one, also where both are committed.
+/// Proves F5.
 #[test]
 fn a_file_renamed_over_lives_on_without_a_name() {
     let journey = Journey::new();

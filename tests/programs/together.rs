@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::journey::Journey;
 
+/// Proves F15.
 #[test]
 fn locks_exclude_and_go_with_their_process() {
     let journey = Journey::new();
@@ -24,6 +25,7 @@ fn locks_exclude_and_go_with_their_process() {
     journey.here().shell("exec 9> lock; flock 9; ! flock -n lock true; flock -u 9; flock -n lock true");
 }
 
+/// Proves F2.
 #[test]
 fn memory_that_two_processes_map_is_one() {
     let journey = Journey::new();
@@ -80,6 +82,7 @@ impl Watch {
     }
 }
 
+/// Proves F17.
 #[test]
 fn changes_made_here_are_notified() {
     let journey = Journey::new();

@@ -26,6 +26,7 @@ fn received(machine: &Machine) -> u64 {
     machine.reach.counters.read().received_bytes
 }
 
+/// Proves F8.
 #[test]
 fn a_small_write_into_a_large_file_fetches_only_what_it_touches() {
     let (_, mut bytes, cold) = with_large_file();
@@ -42,6 +43,7 @@ fn a_small_write_into_a_large_file_fetches_only_what_it_touches() {
     assert!(cold.read("large").unwrap() == bytes);
 }
 
+/// Proves F8.
 #[test]
 fn a_copy_inside_the_domain_copies_no_data() {
     let (_, bytes, cold) = with_large_file();
@@ -91,6 +93,7 @@ fn a_truncation_that_a_crash_cut_short_shows_nothing_of_the_base_beyond() {
     assert!(machine.read("large").unwrap() == expected);
 }
 
+/// Proves F5.
 #[test]
 fn a_file_whose_last_name_went_lives_as_long_as_it_is_open() {
     let (mut machine, bytes, _) = with_large_file();

@@ -23,6 +23,7 @@ fn with_directory(len: usize) -> Machine {
     machine
 }
 
+/// Proves N9.
 #[test]
 fn deleting_while_listing_skips_nothing() {
     let machine = with_directory(1500);
@@ -49,6 +50,7 @@ fn deleting_while_listing_skips_nothing() {
     assert!(machine.names("", 10).unwrap().is_empty());
 }
 
+/// Proves F13.
 #[test]
 fn a_directory_counts_its_subdirectories_until_it_is_committed() {
     let mut machine = World::new().first_machine();
@@ -80,6 +82,7 @@ fn a_directory_counts_its_subdirectories_until_it_is_committed() {
     assert_eq!((links("a"), links("a/more")), (1, 2));
 }
 
+/// Proves F13.
 #[test]
 fn a_directory_that_others_made_too_is_not_counted() {
     let machine = World::new().first_machine();
@@ -263,4 +266,23 @@ fn the_bottom_of_many_directories_is_reached_and_written_to() {
     assert_eq!(other.run(|workspace| workspace.attr(bottom)).unwrap().mode, 0o755);
     let file = other.run(|workspace| workspace.create(bottom, b"f", NewNode::File, 0o644, None)).unwrap();
     assert_eq!(other.workspace().path(file.ino).unwrap().unwrap().names().count(), DEPTH + 1);
+}
+
+/// Proves F4.
+#[test]
+fn a_file_has_at_most_65_000_names() {
+    let mut machine = World::new().first_machine();
+    machine.create("file", NewNode::File, 0o644).unwrap();
+    let folder = machine.workspace_dir();
+    machine.crash();
+    // Made one by one they would take minutes.
+    let rows = rusqlite::Connection::open(folder.join("overlay.db")).unwrap();
+    assert_eq!(rows.execute("UPDATE node SET nlink = 64999 WHERE kind = 1", []).unwrap(), 1);
+    drop(rows);
+    machine.restart();
+    machine.link("file", "last").unwrap();
+    assert_eq!(machine.attr("file").unwrap().nlink, 65_000);
+    assert!(matches!(machine.link("file", "one-more"), Err(WorkspaceError::TooManyLinks)));
+    machine.unlink("last").unwrap();
+    machine.link("file", "one-more").unwrap();
 }

@@ -59,6 +59,7 @@ pub fn run(ops: &[Op]) {
     }
 }
 
+/// Proves F1, F3, F6, F10.
 #[test]
 fn random_operations_do_what_they_do_on_a_plain_filesystem() {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);

@@ -75,6 +75,7 @@ async fn attributes_and_hard_links_are_committed() {
 }
 
 /// Git takes a file of another number or ctime for changed, and reads it.
+/// Proves F10, F11.
 #[tokio::test]
 async fn number_and_ctime_of_what_is_committed_stay() {
     let (_world, mut tree) = one().await;
@@ -176,6 +177,7 @@ async fn a_file_open_for_writing_stays_staged_until_it_is_closed() {
 }
 
 /// Somebody writes all the time: the commit names the file, and loses nothing.
+/// Proves C3.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_keeps_changing_fails_the_commit_by_name() {
     let (_world, tree) = one().await;
