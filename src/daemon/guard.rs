@@ -109,7 +109,11 @@ enum Event {
 }
 
 /// What the guard's process does, until its daemon has ended.
-pub fn serve() -> io::Result<()> {
+pub async fn serve() -> io::Result<()> {
+    task::blocking(watch_over).await
+}
+
+fn watch_over() -> io::Result<()> {
     let mut life = io::stdin().lock();
     let mut line = String::new();
     if life.read_line(&mut line)? == 0 {

@@ -1,10 +1,13 @@
 //! History that a domain's settings let expire.
 
 use meshfs::model::gc::Freed;
+use meshfs::model::log::Operation;
+use meshfs::repo::domain::{Proposal, Proposed};
 use meshfs::repo::error::RepoError;
 use meshfs::repo::settings::SETTINGS_PATH;
 
 use super::lab::*;
+use super::world::head_of;
 
 fn settings(text: &str) -> Option<Vec<u8>> {
     Some(text.as_bytes().to_vec())
@@ -69,13 +72,19 @@ async fn a_branch_may_have_days_of_its_own() {
     assert!(world.machine(9).await.sales().await.snapshot(&old).await.is_err());
 }
 
-/// Settings with a mistake in them stop the run: they might have said to keep.
+/// Settings that cannot be read, as another version may have admitted them, stop the run: they might say to keep.
 #[tokio::test]
 async fn settings_that_cannot_be_read_stop_a_run() {
     let (world, a) = aged(0).await;
     let sales = a.sales().await;
     dead_branch(&sales, "exp", bytes(1, 9_000)).await;
-    commit_files(&sales, "main", &[(SETTINGS_PATH, settings("[retention]\ndays = \"many\""))]).await;
+    let (main, head) = head_of(&sales, "main").await;
+    sales.create_branch("later", &head).await.unwrap();
+    let later = commit_files(&sales, "later", &[(SETTINGS_PATH, settings("[retention]\ndays = \"many\""))]).await;
+    let state = sales.state();
+    let changes = state.change(Operation::Reset, &main, Some(later)).into_iter().collect();
+    let moved = sales.propose(&state, Proposal { changes, ..Proposal::default() }).await.unwrap();
+    assert!(matches!(moved, Proposed::Landed { .. }));
     a.clock.advance(DAY * 40);
     let error = try_collect(&sales).await.unwrap_err().to_string();
     assert!(error.contains(SETTINGS_PATH) && error.contains("many"), "{error}");

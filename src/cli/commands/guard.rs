@@ -2,7 +2,6 @@
 
 use crate::daemon::failure::Failure;
 use crate::daemon::guard;
-use crate::sys::task;
 
 /// Watch over a daemon; started by it, told what to do on stdin.
 #[derive(Debug, clap::Args)]
@@ -14,7 +13,7 @@ pub struct Guard {
 
 impl Guard {
     pub async fn run(self) -> Result<(), Failure> {
-        let served = task::blocking(guard::serve).await;
+        let served = guard::serve().await;
         served.map_err(|error| Failure::failed(format!("watching over the daemon {}", self.of)).because(&error))
     }
 }
