@@ -192,8 +192,8 @@ fn every_promise_to_programs_has_its_test() {
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         for (at, line) in lines.iter().enumerate() {
             let Some(labels) = line.strip_prefix("/// Proves ") else { continue };
-            let above = lines[at..].iter().take_while(|line| line.starts_with("///") || line.starts_with("#["));
-            if !above.into_iter().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test")) {
+            let mut above = lines[at..].iter().take_while(|line| line.starts_with("///") || line.starts_with("#["));
+            if !above.any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test")) {
                 problems.push(format!("{file}:{}: proves something, and is above no test", at + 1));
             }
             for found in label.find_iter(labels) {
