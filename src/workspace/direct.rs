@@ -2,7 +2,7 @@
 //!
 //! An inode is served one way from the first of its handles to the last, as the kernel demands. Served directly, it has
 //! a staged file with nothing of the base showing through, and keeps it until the last handle is closed. Writes are
-//! seen by what they do to that file: whoever relies on being told of each looks first ([`State::look`]).
+//! seen by what they do to that file: whoever relies on being told of each looks first (`State::look`).
 
 use std::any::Any;
 use std::fs::File;

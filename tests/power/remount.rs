@@ -54,6 +54,7 @@ fn shown(tree: &Path) -> Shown {
     shown
 }
 
+/// Proves F7.
 #[test]
 fn programs_find_what_they_synced_when_the_machine_starts_again() {
     let root = scratch();
