@@ -147,7 +147,10 @@ fn watch_over() -> io::Result<()> {
         }
         // One pause lies between an answer and the next question.
         if silent > QUESTIONS + 1 {
-            end_daemon(&duty);
+            // What hangs may be on the way to the mountpoint.
+            if session::owes_answers(duty.connection) {
+                end_daemon(&duty);
+            }
             silent = 0;
         }
     }

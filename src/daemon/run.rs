@@ -52,6 +52,8 @@ pub struct MountRequest {
     pub store: String,
     pub read_only: bool,
     pub allow_other: bool,
+    /// The kernel may read and write staged files by itself.
+    pub passthrough: bool,
     pub cache_bytes: u64,
     pub poll: Duration,
     /// Longest that one file operation waits for the store before it fails.
@@ -160,7 +162,7 @@ async fn mount(vfs: Arc<Vfs>, dir: PathBuf, request: &MountRequest, store: &str)
         source: store.to_owned(),
         allow_other: request.allow_other,
         read_only: request.read_only,
-        passthrough: true,
+        passthrough: request.passthrough,
     };
     let mounted = tokio::task::spawn_blocking(move || session::mount(vfs, &dir, &options)).await;
     Ok(mounted.map_err(|error| Failure::failed("mounting failed").because(&error))??)

@@ -146,6 +146,12 @@ pub fn cut(dir: &Path, connection: u32) -> io::Result<()> {
     std::fs::write(format!("/sys/fs/fuse/connections/{connection}/abort"), "1").or_else(|_| unmount::cut(dir))
 }
 
+/// Does whoever serves the connection owe the kernel an answer? Also true where nobody can tell.
+pub fn owes_answers(connection: u32) -> bool {
+    let waiting = std::fs::read_to_string(format!("/sys/fs/fuse/connections/{connection}/waiting"));
+    waiting.map_or(true, |waiting| waiting.trim() != "0")
+}
+
 /// Mounts `vfs` on the empty folder `dir`; usable when this returns. A dead mount there is cleared first.
 pub fn mount(vfs: Arc<Vfs>, dir: &Path, options: &MountOptions) -> Result<Session, MountError> {
     dead::clear(dir).map_err(|source| MountError::Dead { dir: dir.to_owned(), source })?;

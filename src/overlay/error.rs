@@ -10,7 +10,7 @@ pub enum OverlayError {
     NoSpace { path: PathBuf },
     /// Another version of meshfs made it.
     #[error(
-        "{path} was written by a later version of meshfs (schema {found}, this one knows {known}): use that version"
+        "{path} was written by another version of meshfs (schema {found}, this one knows {known}): use that version"
     )]
     Version { path: PathBuf, found: i64, known: i64 },
     /// The folder belongs to another domain or branch.

@@ -62,28 +62,3 @@ impl Db {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_version_1_kept_is_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = OriginPath::from_bytes(b"a/b".to_vec());
-        let kept = Kept { ino: 7, ctime: None };
-        let db = Db::open(folder.path()).unwrap();
-        db.put_kept(&path, b"content", kept).unwrap();
-        let before = "ALTER TABLE number DROP COLUMN ctime; DROP INDEX node_direct; \
-                      ALTER TABLE node DROP COLUMN direct; \
-                      DROP TABLE fresh; DROP TABLE unsynced; PRAGMA user_version = 1";
-        db.pragmas(before).unwrap();
-        drop(db);
-        let db = Db::open(folder.path()).unwrap();
-        assert_eq!(db.kept(&path, b"content").unwrap(), Some(kept));
-        let kept = Kept { ctime: Some(Time(5)), ..kept };
-        db.put_kept(&path, b"content", kept).unwrap();
-        drop(db);
-        assert_eq!(Db::open(folder.path()).unwrap().kept(&path, b"content").unwrap(), Some(kept));
-    }
-}

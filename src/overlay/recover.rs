@@ -120,7 +120,9 @@ impl Overlay {
         let Some(mut node) = self.db.node(ino)?.filter(|node| node.staged) else {
             return self.db.transaction(|db| db.delete_unsynced(ino));
         };
-        node.under = node.under.take().or_else(|| base_of(&node));
+        // Bytes that a commit stored are what shows, whatever they were staged over.
+        let under = node.under.take().filter(|_| !node.settled);
+        node.under = under.or_else(|| base_of(&node));
         let len = node.under.as_ref().map_or(0, |under| under.len);
         self.files.create(ino, len, node.mtime)?;
         node.settled = false;

@@ -9,7 +9,7 @@ use super::error::OverlayError;
 use crate::sys::sparse;
 
 /// Raised with every change of the tables.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 
 /// File name of the database in the workspace's folder.
 pub const DB_NAME: &str = "overlay.db";
@@ -88,18 +88,8 @@ CREATE TABLE conflict (
     change INTEGER NOT NULL,        -- number of the last operation before it was met
     PRIMARY KEY (path, head)
 ) WITHOUT ROWID;
-";
 
-/// What makes version 2 of version 1.
-const FROM_VERSION_1: &str = "
-ALTER TABLE number ADD COLUMN ctime INTEGER;
-ALTER TABLE node ADD COLUMN direct INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX node_direct ON node (ino) WHERE direct = 1;
-";
-
-/// What a power loss may take. With it, version 2 becomes 3.
-const UNSYNCED_TABLES: &str = "
--- Ranges staged since the file was last synced.
+-- What a power loss may take: ranges staged since the file was last synced.
 CREATE TABLE fresh (ino INTEGER NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, PRIMARY KEY (ino, start)) WITHOUT ROWID;
 
 CREATE TABLE unsynced (
@@ -203,18 +193,12 @@ impl Db {
         let found: i64 = self.one("PRAGMA user_version", [])?.unwrap_or(0);
         match found {
             SCHEMA_VERSION => Ok(()),
-            0 => self.bring_to_version(&[TABLES, UNSYNCED_TABLES]),
-            1 => self.bring_to_version(&[FROM_VERSION_1, UNSYNCED_TABLES]),
-            2 => self.bring_to_version(&[UNSYNCED_TABLES]),
+            0 => self.transaction(|db| {
+                db.pragmas(TABLES)?;
+                db.pragmas(&format!("PRAGMA user_version = {SCHEMA_VERSION}"))
+            }),
             found => Err(OverlayError::Version { path: self.path.clone(), found, known: SCHEMA_VERSION }),
         }
-    }
-
-    fn bring_to_version(&self, steps: &[&str]) -> Result<(), OverlayError> {
-        self.transaction(|db| {
-            steps.iter().try_for_each(|statements| db.pragmas(statements))?;
-            db.pragmas(&format!("PRAGMA user_version = {SCHEMA_VERSION}"))
-        })
     }
 
     pub fn path(&self) -> &Path {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{join, join_all};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -320,18 +321,20 @@ impl Mesh {
     }
 
     /// Settles what earlier processes with this state folder left open, in all logs: what may still land later must not
-    /// be shown, worked with, and then happen.
+    /// be shown, worked with, and then happen. A log that cannot be settled keeps no other from it.
     pub async fn settle_earlier(&self) -> Result<(), RepoError> {
-        {
+        let own = async {
             let _writing = self.0.writing.lock().await;
-            self.settle_open().await?;
-        }
-        for info in self.known_domains() {
-            if !self.0.around.db.open_attempts(&info.uid.to_string())?.is_empty() {
-                self.domain(&info.name).await?.settle_earlier().await?;
+            self.settle_open().await
+        };
+        let of_domains = join_all(self.known_domains().into_iter().map(async |info| {
+            if self.0.around.db.open_attempts(&info.uid.to_string())?.is_empty() {
+                return Ok(());
             }
-        }
-        Ok(())
+            self.domain(&info.name).await?.settle_earlier().await
+        }));
+        let (own, of_domains) = join(own, of_domains).await;
+        of_domains.into_iter().fold(own, Result::and)
     }
 
     /// Settles what earlier processes left open on the mesh log; each domain does so for its own when it is written to.

@@ -121,9 +121,10 @@ impl Contents for Committed<'_> {
 
 impl Workspace {
     /// Keeps what a commit took, which is about to be sent. The staged changes themselves come first: rows older than
-    /// the commit, met again after a power loss, would be taken for changes made since.
+    /// the commit, met again after a power loss, would be taken for changes made since, and bytes that it took and that
+    /// count as unsynced would be taken back.
     pub(super) fn keep_taken(&self, tree: &StagedTree, landed: &Landed) -> Result<()> {
-        self.shared.make_durable()?;
+        self.flush()?;
         let blended = landed.blended.iter().map(|(path, entry)| (path.clone(), Some(entry.clone())));
         let overruled = landed.overruled.iter().map(|path| (path.clone(), None));
         Ok(tree.keep_taken(&self.shared.dir, landed.commit.id, blended.chain(overruled).collect())?)

@@ -88,11 +88,11 @@ impl Workspace {
     /// Makes everything staged survive a power loss, as if each file had been synced. It costs nothing when nothing
     /// happened since the last time.
     pub fn flush(&self) -> Result<()> {
-        let (unsynced, change) = {
+        let (unsynced, change, doomed) = {
             let state = self.shared.state.lock();
-            (state.overlay.db.unsynced_inos()?, state.change)
+            (state.overlay.db.unsynced_inos()?, state.change, !state.doomed.is_empty())
         };
-        if unsynced.is_empty() && self.shared.flushed.lock().is_some_and(|flushed| flushed == change) {
+        if unsynced.is_empty() && !doomed && self.shared.flushed.lock().is_some_and(|flushed| flushed == change) {
             return Ok(());
         }
         for some in unsynced.chunks(FLUSHED_AT_ONCE) {

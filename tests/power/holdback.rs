@@ -27,6 +27,10 @@ const TTL: Duration = Duration::ZERO;
 
 const GENERATION: Generation = Generation(0);
 
+/// How often, and how long apart, it is tried to unmount what somebody still uses.
+const LOOKS_MAX: u32 = 200;
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
+
 /// A disk that remembers everything it was asked.
 #[derive(Debug)]
 pub struct Recorder {
@@ -86,7 +90,19 @@ impl Holdback {
 
     pub fn unmount(mut self) {
         let session = self.session.take().expect("mounted until here");
-        session.umount_and_join().expect("the test filesystem is unmounted");
+        // Whoever watched over a daemon goes a moment after it, and fuser itself would try once.
+        let mut looks = 0;
+        loop {
+            let tried = std::process::Command::new("umount").arg(&self.dir).output().expect("umount runs");
+            if tried.status.success() {
+                break;
+            }
+            looks += 1;
+            assert!(looks < LOOKS_MAX, "{}", String::from_utf8_lossy(&tried.stderr));
+            std::thread::sleep(LOOK_PAUSE);
+        }
+        // Only its threads are left to wait for.
+        session.umount_and_join().ok();
     }
 }
 

@@ -376,8 +376,9 @@ impl Machine {
         self.run(|_| file.read(offset, len)).unwrap().to_vec()
     }
 
-    /// Names of the staged files on disk.
+    /// Names of the staged files on disk, once it knows of those that are gone.
     pub fn staged_files(&self) -> usize {
+        self.workspace().flush().unwrap();
         std::fs::read_dir(self.workspace_dir().join("files")).unwrap().count()
     }
 

@@ -34,6 +34,10 @@ pub struct Mount {
     /// Let other users in; as an ordinary user this needs `user_allow_other` in /etc/fuse.conf
     #[arg(long)]
     pub allow_other: bool,
+    /// As root: let the kernel read and write staged files by itself, faster. Not where programs go on writing
+    /// through a mapping of a file that they closed: a commit may miss what they write then
+    #[arg(long)]
+    pub passthrough: bool,
     /// Most bytes kept in the cache folder, with K, M, G or T [default: 10G]
     #[arg(long, value_name = "N", value_parser = crate::daemon::config::parse_size)]
     pub cache_size: Option<u64>,
@@ -87,6 +91,7 @@ impl Mount {
         ];
         options.extend(self.read_only.then(|| "--read-only".into()));
         options.extend(self.allow_other.then(|| "--allow-other".into()));
+        options.extend(self.passthrough.then(|| "--passthrough".into()));
         options
     }
 
@@ -97,6 +102,7 @@ impl Mount {
             store: settings.store().to_owned(),
             read_only: self.read_only,
             allow_other: self.allow_other,
+            passthrough: self.passthrough,
             cache_bytes: self.cache_size.unwrap_or(settings.cache_bytes),
             poll: self.poll.unwrap_or(settings.poll),
             timeout: self.timeout.unwrap_or(settings.timeout),
