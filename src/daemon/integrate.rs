@@ -35,7 +35,7 @@ pub async fn integrate(host: &dyn Host, request: Integrate) -> Result<Reply, Fai
     }
     let workspace = target.workspace(host).await?;
     if let Some(workspace) = &workspace {
-        check_none_under_way(&target, workspace)?;
+        check_none_under_way(&target, workspace, &incoming.pick)?;
     }
     let words = words(&target, &record, &request);
     let integration = Integration {
@@ -184,10 +184,14 @@ pub fn paths(conflicts: &[Conflict]) -> Vec<ConflictPath> {
 }
 
 /// What resolves another one would be committed with it.
-fn check_none_under_way(target: &Target, workspace: &Workspace) -> Result<(), Failure> {
-    let Some(pick) = workspace.incoming()?.filter(|_| workspace.is_dirty().unwrap_or(true)) else { return Ok(()) };
+/// The same may be tried again while nothing is settled, such as with a strategy.
+fn check_none_under_way(target: &Target, workspace: &Workspace, wanted: &Pick) -> Result<(), Failure> {
+    let Some(pick) = workspace.incoming()? else { return Ok(()) };
+    if pick == *wanted && !workspace.is_dirty()? {
+        return Ok(());
+    }
     let address = target.address();
-    Err(Failure::failed(format!("{} is under way in {address}, with changes staged that settle it", told(&pick)))
+    Err(Failure::failed(format!("{} is under way in {address}", told(&pick)))
         .hint(format!("`meshfs commit {address}` finishes it, `meshfs merge --abort {address}` gives it up")))
 }
 

@@ -54,6 +54,7 @@ impl Workspace {
         if !conflicts.is_empty() {
             return Ok(Committed::Conflict(conflicts));
         }
+        self.write_back_all();
         let pick = self.incoming()?;
         if pick.is_none() && !self.shared.state.lock().any_change()? {
             return Ok(Committed::Nothing);

@@ -84,7 +84,7 @@ impl Reading<'_> {
     fn steady(&self, tree: &StagedTree, ino: u64) -> Result<StagedFile> {
         let open = self.workspace.is_open_for_writing(ino);
         if open {
-            self.workspace.write_back(ino);
+            self.workspace.write_back(&[ino]);
         }
         let file = self.workspace.staged_file(tree, ino)?.ok_or(WorkspaceError::Stale)?;
         if open {
@@ -120,12 +120,22 @@ impl Reading<'_> {
 }
 
 impl Workspace {
-    /// Has the kernel send what programs wrote to mappings of the file. It may come after this in a kernel that was not
-    /// asked to tell; the file is then looked at again when its last writer closes it.
-    fn write_back(&self, ino: u64) {
+    /// Has the kernel send what programs wrote to mappings of files, also of some that nothing was staged of before:
+    /// nobody else tells of it. It is called before anybody asks what is staged.
+    pub(super) fn write_back_all(&self) {
+        let open: Vec<u64> = {
+            let state = self.shared.state.lock();
+            state.open.iter().filter(|(_, open)| open.writers > 0).map(|(&ino, _)| ino).collect()
+        };
+        self.write_back(&open);
+    }
+
+    /// What is sent may come after this in a kernel that was not asked to tell; the file is then looked at again when its
+    /// last writer closes it.
+    fn write_back(&self, inos: &[u64]) {
         let observer = self.shared.observer.lock().clone();
-        if let Some(observer) = observer {
-            observer.changed(&[Invalidation::Data { ino }]);
+        if let Some(observer) = observer.filter(|_| !inos.is_empty()) {
+            observer.changed(&inos.iter().map(|&ino| Invalidation::Data { ino }).collect::<Vec<_>>());
         }
     }
 

@@ -30,6 +30,7 @@ impl Workspace {
     /// What differs from the base, in tree order. Costs follow what is staged; contents are not compared: a file
     /// written to is modified. Of staged files the entry's size and times are current, its content id is not.
     pub async fn status(&self) -> Result<Vec<Change>> {
+        self.write_back_all();
         for _ in 0..LOOKS_MAX {
             let tree = self.staged()?;
             match self.status_of(&tree).await {

@@ -90,6 +90,32 @@ fn no_read_or_write_of_a_staged_file_reaches_us_where_the_kernel_uses_local_file
     assert!(fs::read(&path).unwrap() == expected, "committed, and read from the store");
 }
 
+/// Proves F2.
+#[test]
+fn a_commit_takes_what_was_written_through_mappings_of_files_that_nothing_else_was_written_to() {
+    let world = World::new();
+    let mesh = world.mount_served("a");
+    let path = mesh.path("sales/main/mapped");
+    fs::write(&path, [b'0'; 8192]).unwrap();
+    commit(&mesh);
+    let file = both(&path);
+    let map = Mapped::new(&file, 8192);
+    // The descriptor is not what keeps it in use.
+    drop(file);
+    for round in [b'1', b'2', b'3'] {
+        map.put(5000, &[round; 4]);
+        assert_eq!(fs::read_to_string(mesh.path("sales/main/.meshfs/status")).unwrap(), "M mapped\n");
+        commit(&mesh);
+        let head = fs::read_to_string(mesh.path("sales/main/.meshfs/head")).unwrap();
+        let snapshot = mesh.path(&format!("sales/@{}/mapped", head.trim()));
+        assert_eq!(fs::read(snapshot).unwrap()[5000..5004], [round; 4]);
+    }
+    drop(map);
+    eventually("nothing is left staged", || {
+        fs::read_to_string(mesh.path("sales/main/.meshfs/status")).is_ok_and(|status| status.is_empty())
+    });
+}
+
 /// Whoever commits could not see what a program writes through a mapping from then on.
 #[test]
 fn memory_that_tells_nothing_of_mapped_writes_is_served_by_us() {
