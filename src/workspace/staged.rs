@@ -220,15 +220,33 @@ impl Workspace {
     /// A file whose bytes are staged, to be read and then asked about again ([`Workspace::is_unchanged`]). None when
     /// it is deleted by now, or its bytes are the base's.
     pub fn staged_file(&self, tree: &StagedTree, ino: u64) -> Result<Option<StagedFile>> {
+        loop {
+            let open = self.shared.state.lock().open.get(&ino).map(|open| open.state.clone());
+            // A write under way ends before this, and the next one begins after it.
+            let data = open.as_ref().map(|open| open.data.read());
+            let state = &mut *self.shared.state.lock();
+            let still = state.open.get(&ino).map(|open| Arc::as_ptr(&open.state)) == open.as_ref().map(Arc::as_ptr);
+            // Who opened it meanwhile may be writing.
+            if still {
+                return self.staged_file_locked(state, data.as_deref(), tree, ino);
+            }
+        }
+    }
+
+    /// `data`: the file's own, if it is open; nobody writes to it.
+    fn staged_file_locked(
+        &self,
+        state: &mut State,
+        data: Option<&Data>,
+        tree: &StagedTree,
+        ino: u64,
+    ) -> Result<Option<StagedFile>> {
+        // The next write is noted in the row, as it comes after what the row is taken for here.
         self.shared.commit_snapshots.fetch_add(1, Ordering::AcqRel);
-        let open = self.shared.state.lock().open.get(&ino).map(|open| open.state.clone());
-        // A write under way ends before this, and the next one is noted in the row.
-        let data = open.as_ref().map(|open| open.data.read());
-        let state = &mut *self.shared.state.lock();
         // Before the look at the file: what is written after that then differs from what is noted.
         state.look(ino)?;
         let Some(node) = state.row(ino)?.filter(|node| node.staged && node.nlink > 0) else { return Ok(None) };
-        let (file, valid) = match data.as_deref() {
+        let (file, valid) = match data {
             Some(Data::Staged(staged)) => (staged.file.clone(), staged.valid.clone()),
             _ => {
                 let staged = state.open_staged(&node)?;

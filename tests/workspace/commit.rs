@@ -198,6 +198,38 @@ async fn a_file_that_keeps_changing_fails_the_commit_by_name() {
     assert!(!tree.workspace.is_dirty().unwrap());
 }
 
+/// Programs that write one file at the same time, and once more while a commit sends what it read of it: nothing is
+/// taken for committed that is not.
+/// Proves C3.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_write_beside_a_commit_is_forgotten() {
+    const ROUNDS: u64 = 60;
+    let (world, tree) = one().await;
+    tree.write("busy", "begin").await;
+    let file = Arc::new(tree.open("busy", true, false).await.unwrap());
+    for round in 0..ROUNDS {
+        let writers = [1, 2, 3].map(|writer| {
+            let file = file.clone();
+            std::thread::spawn(move || {
+                // They wait for each other, and the commit for them.
+                for _ in 0..4 {
+                    file.write(0, &[b'a' + writer; 200_000]).unwrap();
+                }
+                std::thread::sleep(Duration::from_millis(round % 20));
+                file.write(u64::from(writer), format!("{round:05}").as_bytes()).unwrap();
+            })
+        });
+        std::thread::sleep(Duration::from_micros(round * 37 % 500));
+        match tree.try_commit().await {
+            Ok(_) | Err(WorkspaceError::Changing(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        tree.try_commit().await.unwrap();
+        assert_eq!(committed(&world, &tree.workspace.head()).await, tree.all().await, "round {round}");
+    }
+}
+
 #[tokio::test]
 async fn staged_changes_outlive_the_process() {
     let (world, mut tree) = one().await;
