@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::attr::{AllocateMode, Serving};
 use super::error::WorkspaceError;
-use super::file_state::{Data, StagedData, stamp};
+use super::file_state::{Data, StagedData};
 use super::open_file::OpenFile;
 use super::state::Result;
 use crate::model::entry::{Content, Entry};
@@ -38,7 +38,7 @@ impl OpenFile {
                 }
             }
         }
-        stamp(&staged.file, self.now())
+        self.note_changed(staged)
     }
 
     fn reserve(&self, staged: &StagedData, how: Allocate, offset: u64, len: u64) -> Result<()> {
@@ -132,7 +132,7 @@ impl OpenFile {
             return Err(self.file_error(error));
         }
         staged.under = Some(under);
-        stamp(&staged.file, self.now())?;
+        self.note_changed(staged)?;
         Ok(true)
     }
 

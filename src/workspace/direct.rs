@@ -134,9 +134,13 @@ impl State {
         Ok(true)
     }
 
+    /// Inodes that may be written to at this moment without anybody being told.
+    pub fn written_directly(&self) -> Vec<u64> {
+        self.open.keys().copied().filter(|ino| self.is_written_directly(*ino)).collect()
+    }
+
     pub fn look_at_all(&mut self) -> Result<()> {
-        let inos: Vec<u64> = self.open.keys().copied().filter(|ino| self.is_written_directly(*ino)).collect();
-        inos.into_iter().try_for_each(|ino| self.look(ino).map(drop))
+        self.written_directly().into_iter().try_for_each(|ino| self.look(ino).map(drop))
     }
 
     /// Privileges that the file was given while it was open, and written to afterwards.

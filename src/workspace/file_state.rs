@@ -13,10 +13,8 @@ use super::error::{Miss, WorkspaceError};
 use super::external::ExternalCache;
 use super::state::{Inode, Result, State};
 use crate::model::entry::{Content, Entry, Kind};
-use crate::model::time::Time;
 use crate::overlay::entry::bare;
 use crate::overlay::error::OverlayError;
-use crate::overlay::files;
 use crate::overlay::node::{Node, Under};
 use crate::overlay::ranges::RangeSet;
 use crate::overlay::unsynced::Unsynced;
@@ -54,6 +52,8 @@ pub struct StagedData {
     pub cuts: u64,
     /// The commit snapshot that the row's change was last noted for.
     pub noted: Option<u64>,
+    /// The flush that its bytes were last noted for.
+    pub flush: Option<u64>,
 }
 
 /// An open inode as the view keeps it.
@@ -101,7 +101,7 @@ impl Data {
 impl StagedData {
     pub fn new(file: Arc<File>, under: Option<Under>, synced: RangeSet, unsynced: Unsynced) -> StagedData {
         let valid = synced.iter().chain(unsynced.ranges.iter()).collect();
-        StagedData { file, under, valid, synced, unsynced, cuts: 0, noted: None }
+        StagedData { file, under, valid, synced, unsynced, cuts: 0, noted: None, flush: None }
     }
 
     pub fn size(&self) -> Result<u64> {
@@ -302,9 +302,4 @@ impl State {
             Ok(state.overlay.db.put_unsynced(ino, &staged.unsynced)?)
         })
     }
-}
-
-/// Moves a staged file's mtime to `now`, as a write does.
-pub fn stamp(file: &File, now: Time) -> Result<()> {
-    files::set_mtime(file, now).map_err(io)
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::attr::{Attr, SeekFor, Serving, SetAttr};
 use super::error::{Miss, WorkspaceError};
-use super::file_state::{Data, FileState, Sources, StagedData, io, stamp};
+use super::file_state::{Data, FileState, Sources, StagedData, io};
 use super::state::Result;
 use super::view::Shared;
 use crate::model::entry::{Content, Entry};
@@ -146,7 +146,7 @@ impl OpenFile {
 
     /// What is between `start` and `end` in the staged file counts from now on.
     pub(super) fn record(&self, staged: &mut StagedData, start: u64, end: u64) -> Result<()> {
-        stamp(&staged.file, self.now())?;
+        self.note_changed(staged)?;
         let Some(under) = &staged.under else { return Ok(()) };
         let counts = start..end.min(under.len).max(start);
         if staged.valid.insert(counts.clone()).is_none() {
@@ -168,7 +168,7 @@ impl OpenFile {
         let staged = self.staged(&mut data, size > 0)?;
         // The length first: a row that says more of the base than the file is long is put right when it is opened.
         staged.file.set_len(size).map_err(|error| self.file_error(error))?;
-        stamp(&staged.file, self.now())?;
+        self.note_changed(staged)?;
         if let Some(under) = staged.under.as_mut().filter(|under| under.len > size) {
             under.len = size;
             staged.valid.truncate(size);
@@ -235,6 +235,9 @@ impl OpenFile {
 impl Drop for OpenFile {
     fn drop(&mut self) {
         let mut data = self.state.data.write();
+        if self.write && matches!(self.serving, Serving::Passthrough(_)) {
+            self.shared.written.add([self.ino()]);
+        }
         match self.shared.state.lock().release(self.ino(), self.write) {
             Ok(Some(entry)) => *data = Data::Base(entry),
             Ok(None) => {}

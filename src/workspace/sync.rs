@@ -1,7 +1,11 @@
 //! What survives a power loss: syncing files and names, and the files that may go only when the disk knows of it.
 
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
 
 use super::attr::RenameMode;
 use super::error::WorkspaceError;
@@ -10,6 +14,7 @@ use super::open_file::OpenFile;
 use super::state::{After, Inode, Result, State};
 use super::view::{Shared, Workspace};
 use crate::overlay::error::OverlayError;
+use crate::overlay::files::set_mtime;
 use crate::overlay::node::Node;
 use crate::overlay::unsynced::Unsynced;
 use crate::sys::disk;
@@ -21,6 +26,34 @@ const FLUSHED_AT_ONCE: usize = 256;
 /// place of one for each file.
 const SYNCED_ONE_BY_ONE: usize = 16;
 
+/// Staged files with bytes that a flush has yet to bring to disk, also where losing them would leave nothing wrong.
+#[derive(Debug, Default)]
+pub struct Written {
+    flushes: AtomicU64,
+    inos: Mutex<HashSet<u64>>,
+}
+
+impl Written {
+    /// Comes after the bytes, so that a flush which does not see it has them. `noted`: at which flush the same file was
+    /// noted last.
+    fn note(&self, ino: u64, noted: &mut Option<u64>) {
+        let flush = self.flushes.load(Ordering::SeqCst);
+        if *noted != Some(flush) {
+            self.add([ino]);
+            *noted = Some(flush);
+        }
+    }
+
+    pub(super) fn add(&self, inos: impl IntoIterator<Item = u64>) {
+        self.inos.lock().extend(inos);
+    }
+
+    fn take(&self) -> HashSet<u64> {
+        self.flushes.fetch_add(1, Ordering::SeqCst);
+        std::mem::take(&mut *self.inos.lock())
+    }
+}
+
 /// A staged file whose bytes are on disk, as they were when that began.
 struct Synced {
     file: Arc<File>,
@@ -29,6 +62,12 @@ struct Synced {
 }
 
 impl OpenFile {
+    /// Notes that the file's bytes were changed: its mtime moves, and the next flush brings them to disk.
+    pub(super) fn note_changed(&self, staged: &mut StagedData) -> Result<()> {
+        self.shared.written.note(self.ino(), &mut staged.flush);
+        set_mtime(&staged.file, self.now()).map_err(|error| self.file_error(error))
+    }
+
     /// fsync(2), or fdatasync(2): what was written survives a power loss when this returns.
     pub fn sync(&self, data_only: bool) -> Result<()> {
         self.sync_content(data_only)?;
@@ -88,14 +127,27 @@ impl Workspace {
     /// Makes everything staged survive a power loss, as if each file had been synced. It costs nothing when nothing
     /// happened since the last time.
     pub fn flush(&self) -> Result<()> {
-        let (unsynced, change, doomed) = {
+        let written = self.shared.written.take();
+        let flushed = self.flush_with(&written);
+        if flushed.is_err() {
+            self.shared.written.add(written);
+        }
+        flushed
+    }
+
+    fn flush_with(&self, written: &HashSet<u64>) -> Result<()> {
+        let (mut inos, change, doomed) = {
             let state = self.shared.state.lock();
-            (state.overlay.db.unsynced_inos()?, state.change, !state.doomed.is_empty())
+            let mut inos: BTreeSet<u64> = state.overlay.db.unsynced_inos()?.into_iter().collect();
+            inos.extend(state.written_directly());
+            (inos, state.change, !state.doomed.is_empty())
         };
-        if unsynced.is_empty() && !doomed && self.shared.flushed.lock().is_some_and(|flushed| flushed == change) {
+        inos.extend(written);
+        if inos.is_empty() && !doomed && self.shared.flushed.lock().is_some_and(|flushed| flushed == change) {
             return Ok(());
         }
-        for some in unsynced.chunks(FLUSHED_AT_ONCE) {
+        let inos: Vec<u64> = inos.into_iter().collect();
+        for some in inos.chunks(FLUSHED_AT_ONCE) {
             self.flush_files(some)?;
         }
         self.shared.make_durable()?;

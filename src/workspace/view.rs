@@ -18,6 +18,7 @@ use super::number::{self, Numbering};
 use super::observer::BaseObserver;
 use super::open_file::OpenFile;
 use super::state::{Inode, Result, State};
+use super::sync::Written;
 use crate::model::entry::{Kind, Owner};
 use crate::model::id::CommitId;
 use crate::model::log::RefIdentity;
@@ -57,6 +58,7 @@ pub struct Shared {
     pub commit_snapshots: AtomicU64,
     /// The newest operation when everything staged was last made to survive power loss.
     pub flushed: Mutex<Option<u64>>,
+    pub written: Written,
     /// Held by the verb under way: a commit, a refresh, a restore.
     pub verb: tokio::sync::Mutex<()>,
     /// What [`Workspace::keep_base`] saw last.
@@ -108,6 +110,7 @@ impl Workspace {
             observer: Mutex::new(None),
             commit_snapshots: AtomicU64::new(0),
             flushed: Mutex::new(None),
+            written: Written::default(),
             verb: tokio::sync::Mutex::new(()),
             kept: Mutex::new(None),
         };

@@ -1,14 +1,16 @@
 //! The same through a mount: the power is cut, the machine starts again, and programs look at the tree.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use meshfs::model::entry::Kind;
 
 use super::common::machine::Machine;
 use super::cuts::{clear, machine_in, record};
-use super::disk::MANNERS;
+use super::disk::{Image, MANNERS, Op};
+use super::holdback::{Holdback, Recorder};
 use super::recovered::{Shown, ShownThing, scratch};
 
 /// Mounts as after another start of the machine: the kernel's id of this one is hidden, from the daemon alone. Gives the
@@ -73,4 +75,46 @@ fn programs_find_what_they_synced_when_the_machine_starts_again() {
         assert_eq!(machine.meshfs(&["cat", "sales/@main/again"]), "goes on");
         clear(root.path());
     }
+}
+
+/// "What nobody syncs is synced by the daemon every five seconds", also what was written over bytes that the disk had.
+#[test]
+fn what_nobody_syncs_the_daemon_does() {
+    const LOOKS_MAX: u32 = 600;
+    let root = scratch();
+    let disk = Recorder::new(Image::empty());
+    let mounted = Holdback::mount(&disk, root.path());
+    let machine = machine_in(root.path());
+    machine.meshfs(&["init"]);
+    machine.meshfs(&["domain", "create", "sales"]);
+    let path = machine.mount(&[]).join("sales/main/again");
+    std::fs::write(&path, [b'1'; 9000]).unwrap();
+    let file = std::fs::File::options().write(true).open(&path).unwrap();
+    file.sync_all().unwrap();
+    for (turn, kept_open) in [(2, false), (3, true)] {
+        let bytes = [b'0' + turn; 700];
+        let writer = std::fs::File::options().write(true).open(&path).unwrap();
+        writer.write_all_at(&bytes, 5000).unwrap();
+        let _open = kept_open.then_some(writer);
+        let synced = || {
+            let disk = disk.lock();
+            let writes = disk.log().iter().enumerate().rev();
+            let mut of_staged = writes.filter_map(|(at, op)| match op {
+                Op::Write { ino, bytes: written, .. } if written.ends_with(&bytes) => Some((at, *ino)),
+                _ => None,
+            });
+            let (at, ino) = of_staged.next().expect("what a program wrote is in its staged file");
+            disk.log()[at..].iter().any(|op| matches!(op, Op::Sync { ino: synced } if *synced == ino))
+        };
+        let mut looks = 0;
+        while !synced() {
+            looks += 1;
+            assert!(looks < LOOKS_MAX, "written, and never synced");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    drop(file);
+    machine.kill_daemon();
+    drop(machine);
+    mounted.unmount();
 }
