@@ -29,6 +29,9 @@ use crate::workspace::view::Workspace;
 /// A request that is not answered within this many timeouts never will be: each waits for the store for one at most.
 const TIMEOUTS_TO_THE_END: u32 = 5;
 
+/// However short a timeout is: a busy local disk may hold a write for some seconds, and is no reason to end a mount.
+const SHORTEST_TO_THE_END: Duration = Duration::from_secs(20);
+
 /// Longest that requests under way (commits, above all) may take once the daemon was asked to end.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
@@ -91,7 +94,7 @@ pub async fn run(settings: &Settings, request: MountRequest, ready: impl FnOnce(
     guard::earlier_is_done(&folder, &sys).await;
     let guard = Guard::start();
     let session = mount(vfs.clone(), dir, &request, mesh.store_url()).await?;
-    let limit = request.timeout * TIMEOUTS_TO_THE_END;
+    let limit = (request.timeout * TIMEOUTS_TO_THE_END).max(SHORTEST_TO_THE_END);
     let (guard, _watchdog) = watched(guard, &session, &folder, limit);
     let info = Info {
         pid: std::process::id(),

@@ -28,12 +28,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A store may ask for longer, up to this: one that says hours would be no store to wait for.
 const LONGEST_ASKED_PAUSE: Duration = Duration::from_secs(20);
 
+/// Whoever waits is told why after this long.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
 /// How long to keep trying, and by whose clock.
 #[derive(Clone, Debug)]
 struct Patience {
     sys: Sys,
     deadline: Duration,
-    trouble: Arc<Mutex<Option<String>>>,
+    trouble: Arc<Mutex<Option<Trouble>>>,
+}
+
+/// Since the last call that went well, calls failed.
+#[derive(Debug)]
+struct Trouble {
+    newest: String,
+    told: bool,
 }
 
 impl Patience {
@@ -53,15 +63,28 @@ impl Patience {
                     return result;
                 }
             };
-            *self.trouble.lock() = Some(error.to_string());
             let pause = self.pause(attempts).max(asked_for(&error));
             let spent = self.sys.clock.elapsed().saturating_sub(began);
-            if spent + pause > self.deadline {
+            let ends = spent + pause > self.deadline;
+            self.note(&error, spent, !ends);
+            if ends {
                 return Err(gave_up(error, attempts, spent));
             }
             tracing::debug!(attempts, ?pause, "trying again: {error}");
             self.sys.clock.sleep(pause).await;
             attempts += 1;
+        }
+    }
+
+    /// Of many calls that wait for the same store, one tells.
+    fn note(&self, error: &StoreError, spent: Duration, goes_on: bool) {
+        let mut trouble = self.trouble.lock();
+        let told = trouble.as_ref().is_some_and(|trouble| trouble.told);
+        let tell = goes_on && !told && spent >= SILENCE_MAX;
+        *trouble = Some(Trouble { newest: error.to_string(), told: told || tell });
+        if tell {
+            let more = self.deadline.saturating_sub(spent).as_secs();
+            tracing::warn!("trying again for up to {more} s: {error}");
         }
     }
 
@@ -180,7 +203,7 @@ impl Store for RetryingStore {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.patience.trouble.lock().clone()
+        self.patience.trouble.lock().as_ref().map(|trouble| trouble.newest.clone())
     }
 
     fn clock_skew(&self) -> Option<i64> {

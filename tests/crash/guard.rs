@@ -15,7 +15,7 @@ use crate::common::scratch::Scratch;
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A short wait for the store; what is not answered within five of it is never answered.
+/// A short wait for the store, and so the shortest for a daemon that does not answer.
 const SHORT: [&str; 2] = ["--timeout", "1"];
 
 fn eventually(what: &str, mut done: impl FnMut() -> bool) {

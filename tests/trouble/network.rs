@@ -2,7 +2,7 @@
 //! why, nobody hangs, and when the network is back so is everything, without a remount.
 
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -148,4 +148,23 @@ fn a_mount_can_be_taken_away_while_its_store_is() {
     assert!(!ended("the reader", &mut reader).success());
     eventually("the daemon ends", || world.far.daemons().is_empty());
     assert!(!world.far.is_mounted());
+}
+
+/// A command without a mount waits for its store, too, and says so long before it gives up.
+#[test]
+fn a_command_tells_what_it_waits_for_and_goes_on_when_it_comes() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.address());
+    let mut through = server.environment();
+    through.push(("AWS_ENDPOINT_URL_S3".to_owned(), proxy.endpoint()));
+    let machine = Machine::with_environment(&format!("{}/mesh", server.url("bucket")), through);
+    machine.meshfs(&["init"]);
+    proxy.set(Link::Refusing);
+    let mut command = machine.command(env!("CARGO_BIN_EXE_meshfs"));
+    let mut command = command.args(["domain", "list"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut told = String::new();
+    BufReader::new(command.stderr.take().unwrap()).read_line(&mut told).unwrap();
+    assert!(told.contains("trying again for up to") && told.contains(&proxy.endpoint()), "{told}");
+    proxy.set(Link::Sound);
+    assert!(ended("the command", &mut command).success());
 }
