@@ -54,6 +54,8 @@ pub struct StagedData {
     pub noted: Option<u64>,
     /// The flush that its bytes were last noted for.
     pub flush: Option<u64>,
+    /// The file was cut and its rows could not be told: they come before anything else is written.
+    pub rows_owed: bool,
 }
 
 /// An open inode as the view keeps it.
@@ -101,7 +103,7 @@ impl Data {
 impl StagedData {
     pub fn new(file: Arc<File>, under: Option<Under>, synced: RangeSet, unsynced: Unsynced) -> StagedData {
         let valid = synced.iter().chain(unsynced.ranges.iter()).collect();
-        StagedData { file, under, valid, synced, unsynced, cuts: 0, noted: None, flush: None }
+        StagedData { file, under, valid, synced, unsynced, cuts: 0, noted: None, flush: None, rows_owed: false }
     }
 
     pub fn size(&self) -> Result<u64> {
@@ -291,6 +293,14 @@ impl State {
             let Some(node) = state.row(ino)? else { return Ok(()) };
             state.put_row(Node { settled: false, ..(*node).clone() }).map(drop)
         })
+    }
+
+    /// Has the ranges of a staged file be what its rows say.
+    pub fn reread_ranges(&self, ino: u64, staged: &mut StagedData) -> Result<()> {
+        staged.synced = self.overlay.db.extents(ino)?;
+        staged.unsynced = self.overlay.db.unsynced(ino)?;
+        staged.valid = staged.synced.iter().chain(staged.unsynced.ranges.iter()).collect();
+        Ok(())
     }
 
     /// Stores what `under` of a staged file is now, and its ranges whole.

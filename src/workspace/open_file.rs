@@ -141,6 +141,9 @@ impl OpenFile {
             self.shared.state.lock().note_write(self.ino())?;
             staged.noted = Some(snapshot);
         }
+        if staged.rows_owed {
+            self.store_under(staged)?;
+        }
         Ok(staged)
     }
 
@@ -154,7 +157,11 @@ impl OpenFile {
         }
         let Some(joined) = staged.unsynced.ranges.insert(counts) else { return Ok(()) };
         let (view, ino) = (self.shared.state.lock(), self.ino());
-        Ok(view.overlay.db.transaction(|db| db.join_unsynced(ino, &joined))?)
+        let stored: Result<()> = view.overlay.db.transaction(|db| Ok(db.join_unsynced(ino, &joined)?));
+        if stored.is_err() {
+            view.reread_ranges(ino, staged)?;
+        }
+        stored
     }
 
     /// Cuts the file off at `size`, or grows it with zeros.
@@ -175,10 +182,17 @@ impl OpenFile {
             staged.synced.truncate(size);
             staged.unsynced.note_cut(size);
             staged.cuts += 1;
-            let under = staged.under.take().filter(|_| size > 0);
-            staged.under = under.clone();
-            self.shared.state.lock().put_under(self.ino(), under.as_ref(), staged)?;
+            staged.under = staged.under.take().filter(|_| size > 0);
+            staged.rows_owed = true;
+            self.store_under(staged)?;
         }
+        Ok(())
+    }
+
+    /// Has the rows say what shows through, and where.
+    fn store_under(&self, staged: &mut StagedData) -> Result<()> {
+        self.shared.state.lock().put_under(self.ino(), staged.under.as_ref(), staged)?;
+        staged.rows_owed = false;
         Ok(())
     }
 

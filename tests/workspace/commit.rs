@@ -230,6 +230,43 @@ async fn no_write_beside_a_commit_is_forgotten() {
     }
 }
 
+/// The local database cannot take a row: the write fails, and once it can, what is written again is there to stay.
+/// "A call that returned is staged."
+#[tokio::test]
+async fn what_is_written_again_after_an_error_is_staged() {
+    let (world, mut tree) = one().await;
+    let text = "0123456789".repeat(1000);
+    tree.write("x", &text).await;
+    tree.commit().await;
+    let file = tree.open("x", true, false).await.unwrap();
+    file.write(0, b"staged").unwrap();
+    let disk = rusqlite::Connection::open(tree.workspace.dir().join("overlay.db")).unwrap();
+    let full = |table: &str| {
+        let sql = format!("CREATE TRIGGER full BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'full'); END");
+        disk.execute_batch(&sql).unwrap();
+    };
+    full("fresh");
+    file.write(2000, b"new").unwrap_err();
+    assert_eq!(tree.read("x").await.unwrap(), format!("staged{}", &text[6..]));
+    file.write(2000, b"new").unwrap_err();
+    disk.execute_batch("DROP TRIGGER full").unwrap();
+    file.write(2000, b"new").unwrap();
+
+    full("node");
+    file.truncate(3000).unwrap_err();
+    file.write(3500, b"behind").unwrap_err();
+    disk.execute_batch("DROP TRIGGER full").unwrap();
+    file.write(3500, b"behind").unwrap();
+    let expected = format!("staged{}new{}{}behind", &text[6..2000], &text[2003..3000], "\0".repeat(500));
+    assert_eq!(tree.read("x").await.unwrap(), expected);
+    // As after a kill: only what is stored counts.
+    std::mem::forget(file);
+    tree.reopen().await;
+    assert_eq!(tree.read("x").await.unwrap(), expected);
+    let id = tree.commit().await;
+    assert_eq!(committed(&world, &id).await["x"], expected);
+}
+
 #[tokio::test]
 async fn staged_changes_outlive_the_process() {
     let (world, mut tree) = one().await;
