@@ -17,6 +17,7 @@ mod usage;
 mod working;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
@@ -28,6 +29,9 @@ use ui::Ui;
 /// Commit, merge, diff and copies go as deep as directories do: [`DEPTH_MAX`](crate::model::path::DEPTH_MAX) levels of
 /// some futures each, 20 KiB a level in builds for tests. Address space, not memory, until it is used.
 pub const THREAD_STACK_BYTES: usize = 128 << 20;
+
+/// Longest wait for work that nobody waits for when the command is done.
+const LEFT_OVER_MAX: Duration = Duration::from_secs(5);
 
 /// Runs the command that the process was called with, on a stack of [`THREAD_STACK_BYTES`].
 pub fn main() -> ExitCode {
@@ -56,6 +60,8 @@ fn run(cli: Cli, ui: &Ui) -> Result<(), Failure> {
     let result = runtime.block_on(commands::run(&context, cli.command));
     // What a failed command wrote before it failed is still its answer.
     let flushed = ui.flush();
+    // Nobody waits for it any more: work that a hung disk holds would hold the process.
+    runtime.shutdown_timeout(LEFT_OVER_MAX);
     result.and(flushed)
 }
 

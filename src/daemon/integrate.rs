@@ -52,8 +52,7 @@ pub async fn integrate(host: &dyn Host, request: Integrate) -> Result<Reply, Fai
         Integrated::Nothing => None,
     };
     if let Some(workspace) = workspace {
-        workspace.took(&pick).await?;
-        workspace.follow().await?;
+        target.lead(&workspace, Some(&pick)).await;
     }
     Ok(Reply::Committed { domain: target.domain.info().name.clone(), branch: target.name().to_owned(), commit: landed })
 }
@@ -77,8 +76,10 @@ pub async fn reset(host: &dyn Host, source: Source, into: BranchName) -> Result<
     let target = Target::open(host, into).await?;
     let commit = target.commit(&source).await?;
     let old = target.domain.reset_branch(&target.branch, &commit).await?;
-    if let Some(workspace) = target.workspace(host).await? {
-        workspace.follow().await?;
+    match target.workspace(host).await {
+        Ok(Some(workspace)) => target.lead(&workspace, None).await,
+        Ok(None) => {}
+        Err(failure) => tracing::warn!(branch = target.address(), %failure, "it was reset, its working tree not yet"),
     }
     Ok(Reply::Reset { old, new: commit })
 }
@@ -132,6 +133,19 @@ impl Target {
             return Ok(None);
         }
         host.workspace(&self.domain, self.name()).await.map(Some)
+    }
+
+    /// Brings the working tree to what landed, which stays landed when that fails: the next look at the log does it.
+    async fn lead(&self, workspace: &Workspace, taken: Option<&Pick>) {
+        let led = async {
+            if let Some(pick) = taken {
+                workspace.took(pick).await?;
+            }
+            workspace.follow().await
+        };
+        if let Err(error) = led.await {
+            tracing::warn!(branch = self.address(), %error, "it landed, and its working tree is not on it yet");
+        }
     }
 
     /// Keeps the conflicts in the working tree, where that has nothing else staged, and says what next.

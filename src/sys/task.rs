@@ -2,6 +2,8 @@
 
 use std::io;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+
 /// Starts a thread called `name` (the kernel keeps its first 15 bytes).
 pub fn thread<T: Send + 'static>(
     name: &str,
@@ -24,6 +26,14 @@ pub fn on_a_stack_of<T: Send>(stack_bytes: usize, work: impl FnOnce() -> T + Sen
 /// Starts a task on the runtime that the caller runs in; it goes on when the handle is dropped.
 pub fn spawn<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
     tokio::spawn(work)
+}
+
+/// Runs work that blocks, and borrows, where it is: a runtime with several threads lets other tasks go on elsewhere.
+pub fn blocking_here<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),
+        _ => work(),
+    }
 }
 
 /// Runs work that blocks (disk, SQLite, hashing) where it holds up no other task. A panic in it goes on here.

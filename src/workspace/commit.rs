@@ -18,6 +18,7 @@ use crate::repo::commit::{CommitOutcome, CommitRequest, Landed, land_noted};
 use crate::repo::error::RepoError;
 use crate::repo::pick::Incoming;
 use crate::repo::upload::{ProgressHook, Upload};
+use crate::sys::task::blocking_here;
 
 /// Uploads of the same contents that garbage collections condemned, one after the other; each takes a collection.
 const UPLOADS_MAX: u32 = 3;
@@ -85,7 +86,7 @@ impl Workspace {
                 };
                 let io = |error| std::io::Error::new(kind(&error), error);
                 let local = |error| RepoError::Local { what: what(), source: Arc::new(io(error)) };
-                self.keep_taken(&tree, landed).map_err(local)
+                blocking_here(|| self.keep_taken(&tree, landed)).map_err(local)
             };
             match land_noted(&self.shared.domain, &mut upload, &request, &before_send).await? {
                 CommitOutcome::Landed(landed) => return self.landed(tree, landed).await,
@@ -113,19 +114,26 @@ impl Workspace {
         Ok(kept.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
+    /// Nothing that is staged comes from another commit any more.
+    pub(super) fn forget_sources(&self) -> Result<()> {
+        Ok(self.shared.state.lock().overlay.db.set_meta(SOURCES_KEY, b"")?)
+    }
+
     /// The commit is in the log: whatever happens from here on, it is not undone.
     async fn landed(&self, tree: StagedTree, landed: Landed) -> Result<Committed> {
         let commit = landed.commit.clone();
-        match self.adopt_landed(tree, landed).await {
+        let taken_up = match self.adopt_landed(tree, landed).await {
             Ok(Refreshed::Conflict(conflicts)) => {
                 let paths = conflicts.len();
                 tracing::warn!(commit = %commit.id, paths, "it landed beside others' changes of what was written since");
+                Ok(())
             }
-            Ok(_) => self.taken_up()?,
+            Ok(_) => self.taken_up(),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = taken_up {
             // The next verb takes it up.
-            Err(error) => {
-                tracing::warn!(commit = %commit.id, %error, "the commit landed, but the workspace is not on it yet");
-            }
+            tracing::warn!(commit = %commit.id, %error, "the commit landed, but the workspace is not on it yet");
         }
         Ok(Committed::Landed(commit))
     }

@@ -28,6 +28,7 @@ use crate::repo::upload::source::ReadAt;
 use crate::repo::upload::{Base, Upload};
 use crate::sys::mapping::TIME_STEP;
 use crate::sys::open_files::writers_of;
+use crate::sys::task::blocking_here;
 
 /// Readings of one file that keeps changing.
 const READINGS_MAX: u32 = 6;
@@ -88,7 +89,7 @@ impl Reading<'_> {
         }
         let file = self.workspace.staged_file(tree, ino)?.ok_or(WorkspaceError::Stale)?;
         if open {
-            file.file.sync_data().map_err(super::file_state::io)?;
+            blocking_here(|| file.file.sync_data()).map_err(super::file_state::io)?;
         }
         Ok(file)
     }

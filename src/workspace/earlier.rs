@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
-use super::commit::{SOURCES_KEY, settlements};
+use super::commit::settlements;
 use super::contents::{unread, unsent_xattr};
 use super::edit::{Builder, Contents, ReadFile};
 use super::rebase::Settlements;
@@ -158,18 +158,19 @@ impl Workspace {
             change.name == self.shared.branch.name && change.created_seq == self.shared.branch.created_seq
         };
         let landed = settled.iter().filter(|attempt| attempt.landed).flat_map(|attempt| &attempt.changes);
-        if let Some(commit) = landed.filter(ours).filter_map(|change| change.target).next_back()
-            && !domain.is_ancestor(&commit, &self.head()).await?
-        {
-            let snapshot = domain.snapshot(&commit).await?;
-            let moved = match self.kept(commit)? {
-                Some((tree, settle)) => self.adopt(&Earlier::new(snapshot, tree, settle)?, strategy, paths).await?,
-                None => self.move_to(snapshot, None, strategy, paths).await?,
-            };
-            if let Refreshed::Conflict(conflicts) = moved {
-                return Ok(conflicts);
+        if let Some(commit) = landed.filter(ours).filter_map(|change| change.target).next_back() {
+            if !domain.is_ancestor(&commit, &self.head()).await? {
+                let snapshot = domain.snapshot(&commit).await?;
+                let moved = match self.kept(commit)? {
+                    Some((tree, settle)) => self.adopt(&Earlier::new(snapshot, tree, settle)?, strategy, paths).await?,
+                    None => self.move_to(snapshot, None, strategy, paths).await?,
+                };
+                if let Refreshed::Conflict(conflicts) = moved {
+                    return Ok(conflicts);
+                }
             }
-            self.forget_incoming()?;
+            // Also of one that the workspace was on already when its process ended.
+            self.went_into_commit()?;
         }
         self.taken_up()?;
         Ok(Vec::new())
@@ -200,13 +201,15 @@ impl Workspace {
         if !self.commit_landed(to.clone(), &earlier.tree, &earlier.settle).await? {
             return self.move_to(to, Some(earlier), strategy, paths).await;
         }
+        self.went_into_commit()?;
+        Ok(Refreshed::Moved { from, to: to.commit.id })
+    }
+
+    /// What came in, what was decided about it, and what was restored are part of a commit by now.
+    fn went_into_commit(&self) -> Result<()> {
         self.forget_incoming()?;
         self.forget_conflicts()?;
-        let state = self.shared.state.lock();
-        if state.change == earlier.tree.change {
-            state.overlay.db.set_meta(SOURCES_KEY, b"")?;
-        }
-        Ok(Refreshed::Moved { from, to: to.commit.id })
+        self.forget_sources()
     }
 
     /// The workspace is on whatever landed of what it sent.

@@ -18,6 +18,7 @@ use crate::model::entry::{Entry, Kind};
 use crate::model::path::TreePath;
 use crate::overlay::node::Node;
 use crate::repo::domain::Snapshot;
+use crate::sys::task::blocking_here;
 
 /// Asked once nothing can change any more: is the working tree still as the caller takes it to be?
 type May<'a> = &'a (dyn Fn(&State) -> Result<bool> + Sync);
@@ -91,13 +92,13 @@ impl Workspace {
             self.differences(&before, &snapshot, &mut moved).await?;
         }
         loop {
-            match self.try_swap(&snapshot, &links, taken, settle, may) {
+            match blocking_here(|| self.try_swap(&snapshot, &links, taken, settle, may)) {
                 Err(WorkspaceError::Miss(miss)) => self.fetch(&miss).await?,
                 Ok(false) => return Ok(false),
                 outcome => break outcome.map(drop)?,
             }
         }
-        self.shared.make_durable()?;
+        blocking_here(|| self.shared.make_durable())?;
         moved.extend(settle.keys().map(|path| (path.clone(), Moved::Name)));
         moved.extend(settle.keys().map(|path| (path.clone(), Moved::Attributes)));
         self.tell(&moved).await?;
@@ -189,7 +190,11 @@ impl Workspace {
         let dropped = names.filter(|name| paths.iter().any(|path| name.starts_with(path)));
         let moved: Vec<_> =
             dropped.flat_map(|name| [(name.clone(), Moved::Name), (name.clone(), Moved::Attributes)]).collect();
-        self.tell(&moved).await
+        self.tell(&moved).await?;
+        if !self.shared.state.lock().any_change()? {
+            self.forget_sources()?;
+        }
+        Ok(())
     }
 }
 

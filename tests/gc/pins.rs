@@ -1,6 +1,7 @@
 //! Readers of what a collection takes away: they pin it in time, or are told that it has expired.
 
 use meshfs::model::log::RefKind;
+use meshfs::model::path::TreePath;
 use meshfs::repo::error::RepoError;
 use meshfs::repo::settings::SETTINGS_PATH;
 use meshfs::workspace::commit::CommitOptions;
@@ -96,4 +97,22 @@ async fn a_working_tree_keeps_its_base() {
     tree.workspace.commit(CommitOptions { message: "mine".to_owned(), ..CommitOptions::default() }).await.unwrap();
     tree.workspace.keep_base().await.unwrap();
     assert!(pins().await.is_empty());
+}
+
+/// What was restored from a commit and discarded again has nothing to do with it: once that has expired, work goes on.
+#[tokio::test]
+async fn a_source_counts_only_while_something_of_it_is_staged() {
+    let (_world, a) = aged(0).await;
+    let tree = Tree::new(a).await;
+    let source = dead_branch(&tree.domain, "exp", bytes(1, 30_000)).await;
+    let snapshot = tree.domain.snapshot(&source).await.unwrap();
+    tree.workspace.restore(&snapshot, &TreePath::root(), &TreePath::root()).await.unwrap();
+    assert!(tree.workspace.is_dirty().unwrap());
+    tree.workspace.discard(&TreePath::root()).await.unwrap();
+    tree.machine.clock.advance(DAY * 40);
+    assert!(collect(&tree.domain).await.condemned.packs > 0);
+    tree.machine.clock.advance(DAY * 2);
+    collect(&tree.domain).await;
+    tree.write("mine", "1").await;
+    tree.commit().await;
 }

@@ -4,6 +4,7 @@ use meshfs::daemon::control::protocol::{Request, Taking};
 use meshfs::daemon::verbs;
 use meshfs::model::id::CommitId;
 use meshfs::model::merge::Side;
+use meshfs::workspace::commit::Committed;
 use meshfs::workspace::refresh::Refreshed;
 
 use crate::integrate::{at, conflicts, fork, taking};
@@ -225,6 +226,23 @@ async fn conflicts_are_settled_one_by_one_and_the_commit_is_the_merge() {
     assert_eq!((main.status().await.len(), main.workspace.conflicts().unwrap().len()), (0, 0));
     assert_eq!(main.workspace.incoming().unwrap(), None);
     assert_eq!(main.merge("exp").await.unwrap(), None);
+}
+
+/// The commit landed and the tree is on it, but what came in could not be noted as done, as when the process ends there.
+#[tokio::test]
+async fn a_merge_that_landed_is_not_under_way_any_more() {
+    let (_world, main, _exp, ours, theirs) = met().await;
+    main.refresh(Some(Side::Ours), &[]).await;
+    let disk = rusqlite::Connection::open(main.workspace.dir().join("overlay.db")).unwrap();
+    let sql = "CREATE TRIGGER full BEFORE UPDATE ON meta WHEN OLD.key = 'incoming' BEGIN SELECT RAISE(ABORT, 'full'); END";
+    disk.execute_batch(sql).unwrap();
+    let merged = main.commit().await;
+    assert_eq!(main.record(&merged).await.parents, [ours, theirs]);
+    assert!(main.workspace.incoming().unwrap().is_some());
+    disk.execute_batch("DROP TRIGGER full").unwrap();
+    assert!(matches!(main.try_commit().await.unwrap(), Committed::Nothing), "all of it is in the branch");
+    assert_eq!(main.workspace.incoming().unwrap(), None);
+    assert!(main.workspace.conflicts().unwrap().is_empty());
 }
 
 trait Moved {

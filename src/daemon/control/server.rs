@@ -82,22 +82,28 @@ impl Server {
         }
     }
 
-    /// Waits until no request is under way.
+    /// Waits until no request is under way, and lets none begin.
     pub async fn drained(&self) {
-        // The semaphore is never closed.
-        let _ = self.room.acquire_many(REQUESTS_MAX).await;
+        if let Ok(all) = self.room.acquire_many(REQUESTS_MAX).await {
+            all.forget();
+            self.room.close();
+        }
     }
 
     async fn converse(&self, stream: UnixStream) -> io::Result<()> {
         let (reader, mut writer) = stream.into_split();
         let mut reader = BufReader::new(reader);
         loop {
+            // Not before somebody asks: a connection may be kept for later.
+            if reader.fill_buf().await?.is_empty() {
+                return Ok(());
+            }
+            let _under_way = self.room.acquire().await.map_err(io::Error::other)?;
             let mut line = Vec::new();
             let read = (&mut reader).take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut line).await?;
             if read == 0 {
                 return Ok(());
             }
-            let _under_way = self.room.acquire().await.map_err(io::Error::other)?;
             let mut answer = serde_json::to_vec(&Answer { version: VERSION, result: self.answer(&line).await })?;
             answer.push(b'\n');
             writer.write_all(&answer).await?;
