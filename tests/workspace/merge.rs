@@ -234,7 +234,8 @@ async fn a_merge_that_landed_is_not_under_way_any_more() {
     let (_world, main, _exp, ours, theirs) = met().await;
     main.refresh(Some(Side::Ours), &[]).await;
     let disk = rusqlite::Connection::open(main.workspace.dir().join("overlay.db")).unwrap();
-    let sql = "CREATE TRIGGER full BEFORE UPDATE ON meta WHEN OLD.key = 'incoming' BEGIN SELECT RAISE(ABORT, 'full'); END";
+    let sql =
+        "CREATE TRIGGER full BEFORE UPDATE ON meta WHEN OLD.key = 'incoming' BEGIN SELECT RAISE(ABORT, 'full'); END";
     disk.execute_batch(sql).unwrap();
     let merged = main.commit().await;
     assert_eq!(main.record(&merged).await.parents, [ours, theirs]);
