@@ -30,6 +30,31 @@ pub struct Options {
     pub json: Json,
 }
 
+/// What a verb needs that takes the changes of one commit.
+#[derive(Clone, Debug, clap::Args)]
+pub struct OneCommit {
+    /// DOMAIN/@REVISION, or a branch for its newest commit
+    #[arg(value_name = "COMMIT")]
+    pub commit: OsString,
+    /// DOMAIN/BRANCH [default: the branch of the current directory]
+    #[arg(value_name = "INTO")]
+    pub into: Option<OsString>,
+    /// Of a merge: the parent, from 1, that its changes are compared with
+    #[arg(long, value_name = "N")]
+    pub parent: Option<usize>,
+    #[command(flatten)]
+    pub options: Options,
+}
+
+impl OneCommit {
+    /// `verb`: as a person calls it.
+    pub async fn take(self, context: &Context<'_>, taking: Taking, verb: &str) -> Result<(), Failure> {
+        let source = source(context, &self.commit)?;
+        let into = target(context, self.into.as_ref(), verb)?;
+        take(context, taking, source, self.parent, into, self.options).await
+    }
+}
+
 /// The commit that an argument means.
 pub fn source(context: &Context<'_>, text: &OsString) -> Result<Source, Failure> {
     let address = context.address(text)?;
